@@ -1,0 +1,108 @@
+//! Stored media and its facts.
+
+use serde::{Deserialize, Serialize};
+
+use crate::Timestamp;
+use crate::ids::{AssetId, JobId, WorkspaceId};
+use crate::operation::{MediaKind, Operation, Provider};
+
+/// Stored bytes plus facts. The same JSON is the record in Redis and the manifest beside the object, so that the
+/// index of assets can be rebuilt from the store alone.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Asset {
+    /// Made from job and index, see [`AssetId::of`].
+    pub id: AssetId,
+    /// Owner.
+    pub workspace_id: WorkspaceId,
+    /// The job that made it.
+    pub job_id: JobId,
+    /// Position among the job's outputs, from 0.
+    pub index: u16,
+    /// What the job did.
+    pub operation: Operation,
+    /// Who made it.
+    pub provider: Provider,
+    /// With which model.
+    pub model: String,
+    /// Object key in the bucket.
+    pub key: String,
+    /// From the bytes where they can be told, else from the claim.
+    pub content_type: String,
+    /// Length in bytes.
+    pub size_bytes: u64,
+    /// Hex digest of the bytes.
+    pub sha256: String,
+    /// When the bytes were stored.
+    pub created_at: Timestamp,
+}
+
+impl Asset {
+    /// The kind of the operation that made it.
+    pub fn media_kind(&self) -> MediaKind {
+        self.operation.media_kind()
+    }
+
+    /// Last part of the key: what a download is called.
+    pub fn file_name(&self) -> String {
+        format!("{}-{}.{}", self.job_id, self.index, extension_of(&self.content_type))
+    }
+}
+
+/// `workspace/yyyy/mm/dd/job/index.ext`: the same job and index give the same key (INV-5), so the day is that of the
+/// job's admission, never that of the delivery.
+pub fn object_key(workspace: &WorkspaceId, admitted: Timestamp, job: &JobId, index: u16, extension: &str) -> String {
+    let day = admitted.strftime("%Y/%m/%d");
+    format!("{workspace}/{day}/{job}/{index}.{extension}")
+}
+
+/// Key of the manifest beside an object.
+pub fn manifest_key(object_key: &str) -> String {
+    format!("{object_key}.json")
+}
+
+/// The usual file extension of a content type; `bin` when unknown.
+pub fn extension_of(content_type: &str) -> &'static str {
+    match essence(content_type).as_str() {
+        "audio/mpeg" | "audio/mp3" => "mp3",
+        "audio/wav" | "audio/x-wav" | "audio/wave" => "wav",
+        "audio/ogg" | "audio/opus" => "ogg",
+        "audio/basic" => "ulaw",
+        "audio/pcm" | "audio/l16" => "pcm",
+        "image/png" => "png",
+        "image/jpeg" => "jpg",
+        "image/webp" => "webp",
+        "image/gif" => "gif",
+        "video/mp4" => "mp4",
+        "video/webm" => "webm",
+        "video/quicktime" => "mov",
+        "application/json" => "json",
+        "text/plain" => "txt",
+        _ => "bin",
+    }
+}
+
+/// A content type without its parameters, in lower case.
+pub fn essence(content_type: &str) -> String {
+    content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn inv5_the_key_depends_on_admission_not_on_delivery() {
+        let job: JobId = "0ujtsYcgvSTl8PAuAdqWYSMnLOv".parse().unwrap();
+        let workspace: WorkspaceId = "acme".parse().unwrap();
+        let admitted: Timestamp = "2026-11-22T23:59:59Z".parse().unwrap();
+        let key = object_key(&workspace, admitted, &job, 2, "png");
+        assert_eq!(key, "acme/2026/11/22/0ujtsYcgvSTl8PAuAdqWYSMnLOv/2.png");
+        assert_eq!(manifest_key(&key), "acme/2026/11/22/0ujtsYcgvSTl8PAuAdqWYSMnLOv/2.png.json");
+    }
+
+    #[test]
+    fn parameters_do_not_change_the_extension() {
+        assert_eq!(extension_of("Audio/MPEG; charset=binary"), "mp3");
+        assert_eq!(extension_of("application/x-unknown"), "bin");
+    }
+}

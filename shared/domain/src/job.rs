@@ -1,0 +1,228 @@
+//! One job: what was asked, and how far it is.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::Timestamp;
+use crate::asset::Asset;
+use crate::error::JobError;
+use crate::ids::{AssetId, JobId, WorkspaceId};
+use crate::money::Cost;
+use crate::operation::{OnUnknownOutcome, Operation, Priority, Provider};
+use crate::state::{Event, IllegalTransition, State};
+use crate::trace::JobTrace;
+
+/// What was asked, after validation. Nothing in it changes during the job's life.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct JobSpec {
+    /// What to do.
+    pub operation: Operation,
+    /// At whom.
+    pub provider: Provider,
+    /// With which model of theirs.
+    pub model: String,
+    /// The prompt, or the text to speak.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prompt: Option<String>,
+    /// The input file, for operations that need one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub input: Option<Input>,
+    /// The provider's options under the catalogue's names.
+    #[serde(default, skip_serializing_if = "serde_json::Map::is_empty")]
+    pub config: serde_json::Map<String, serde_json::Value>,
+    /// Which key of the workspace to use; its default for the provider when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub credential_id: Option<String>,
+    /// Order among waiting jobs.
+    pub priority: Priority,
+    /// Not before this instant.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run_at: Option<Timestamp>,
+    /// A job that has not been taken by the provider by then fails with `deadline`.
+    pub start_deadline: Timestamp,
+    /// The caller's own facts, given back as they are.
+    #[serde(default, skip_serializing_if = "serde_json::Map::is_empty")]
+    pub metadata: serde_json::Map<String, serde_json::Value>,
+    /// Whether the prompt may stand on spans; the process setting can only be stricter.
+    pub capture_prompt: bool,
+    /// What to do when a paid call gets no answer.
+    pub on_unknown_outcome: OnUnknownOutcome,
+}
+
+/// Where the input file is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Input {
+    /// A foreign URL, checked when it was accepted and again when it is fetched.
+    Url(String),
+    /// An asset of the same workspace.
+    Asset(AssetId),
+}
+
+/// The provider's own job. Stored before the message that led to it is acknowledged (INV-2).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RemoteOperation {
+    /// The provider's opaque id.
+    pub id: String,
+    /// When the provider took it.
+    pub submitted_at: Timestamp,
+    /// URLs that the provider gave for it (`status`, `response`, `cancel`); used instead of built ones.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub urls: BTreeMap<String, String>,
+}
+
+/// One finished output that is not stored yet.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Output {
+    /// Where the bytes are.
+    pub source: OutputSource,
+    /// What the provider says they are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub content_type: Option<String>,
+}
+
+/// Where the bytes of an output are.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OutputSource {
+    /// At the provider. Foreign: checked before it is fetched, secret in its query.
+    Link(String),
+    /// They came with the reply and are kept in our spool under the epoch that wrote them.
+    Spool {
+        /// Part of the spool's key, so that two claims never mix their bytes.
+        epoch: u32,
+        /// Length in bytes.
+        size_bytes: u64,
+    },
+}
+
+/// The number of the current claim on a job. A message or worker with an older one has no effect (INV-9).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Epoch(pub u32);
+
+/// A job and everything known of it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Job {
+    /// Its id.
+    pub id: JobId,
+    /// Where it stands.
+    pub state: State,
+    /// The current claim.
+    pub epoch: Epoch,
+    /// Claims since the last verdict: more than one means that a holder died.
+    pub deliveries: u16,
+    /// Status checks used (INV-6: these are no attempts).
+    pub checks: u16,
+    /// 0 to 100, when the provider says.
+    pub progress_percent: Option<u8>,
+    /// Last change of any kind.
+    pub changed_at: Timestamp,
+    /// When something looks at it next; for ready work the time it became ready (INV-4).
+    pub due_at: Option<Timestamp>,
+    /// The rest.
+    pub body: JobBody,
+}
+
+/// The part of a job that is written as JSON; the rest is the record's fixed header.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct JobBody {
+    /// Owner.
+    pub workspace_id: WorkspaceId,
+    /// What was asked.
+    pub spec: JobSpec,
+    /// Paid calls begun.
+    #[serde(default)]
+    pub attempts: u16,
+    /// Consecutive failed tries of the step it is at, for back-off.
+    #[serde(default)]
+    pub failures: u16,
+    /// The provider's job, once accepted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub remote: Option<RemoteOperation>,
+    /// The provider's own word.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub provider_status: Option<String>,
+    /// Finished, not stored.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub outputs: Vec<Output>,
+    /// Stored.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub assets: Vec<Asset>,
+    /// A transcript.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub text: Option<String>,
+    /// What it costs.
+    pub cost: Cost,
+    /// Why it failed, or the last passing fault while it is tried again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<JobError>,
+    /// Its trace.
+    pub trace: JobTrace,
+    /// Admission.
+    pub created_at: Timestamp,
+    /// First paid call begun.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub started_at: Option<Timestamp>,
+    /// End.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub completed_at: Option<Timestamp>,
+}
+
+impl Job {
+    /// A job as it is admitted: queued, epoch 0, due at its `run_at` or at once.
+    pub fn admitted(
+        id: JobId,
+        workspace_id: WorkspaceId,
+        spec: JobSpec,
+        cost: Cost,
+        trace: JobTrace,
+        now: Timestamp,
+    ) -> Self {
+        let due_at = Some(spec.run_at.map_or(now, |run_at| run_at.max(now)));
+        Self {
+            id,
+            state: State::Queued,
+            epoch: Epoch(0),
+            deliveries: 0,
+            checks: 0,
+            progress_percent: None,
+            changed_at: now,
+            due_at,
+            body: JobBody {
+                workspace_id,
+                spec,
+                attempts: 0,
+                failures: 0,
+                remote: None,
+                provider_status: None,
+                outputs: Vec::new(),
+                assets: Vec::new(),
+                text: None,
+                cost,
+                error: None,
+                trace,
+                created_at: now,
+                started_at: None,
+                completed_at: None,
+            },
+        }
+    }
+
+    /// Takes an event by the table. A terminal state also sets `completed_at` and clears what only matters before.
+    pub fn apply(&mut self, event: Event, now: Timestamp) -> Result<(), IllegalTransition> {
+        self.state = self.state.after(event)?;
+        self.changed_at = now;
+        if self.state.is_terminal() {
+            self.body.completed_at = Some(now);
+            self.due_at = None;
+        }
+        Ok(())
+    }
+
+    /// The job's class of media.
+    pub fn media_kind(&self) -> crate::operation::MediaKind {
+        self.body.spec.operation.media_kind()
+    }
+}

@@ -1,0 +1,23 @@
+//! The heart of Atelier: what a job is, which states it may take, and what to do next.
+//!
+//! Everything here is a value or a pure decision. There is no clock and no network, and no randomness but that of a
+//! fresh id: callers pass `now` and jitter in. Adapters implement the traits of [`ports`]; nothing points out of this crate.
+
+pub mod asset;
+pub mod catalogue;
+pub mod error;
+pub mod foreign;
+pub mod ids;
+pub mod invariant;
+pub mod job;
+pub mod money;
+pub mod operation;
+pub mod policy;
+pub mod ports;
+pub mod request;
+pub mod secret;
+pub mod state;
+pub mod trace;
+
+/// An instant in UTC. Pure code receives it as `now`; only `main.rs` and the runners read a clock.
+pub use jiff::Timestamp;
