@@ -1,1 +1,22 @@
-//! Skeleton.
+//! The HTTP api of Atelier: routes, authentication and wire forms. It knows the ports of the domain, no provider and
+//! no Redis; `main.rs` passes the adapters in.
+//!
+//! Rules that hold for every answer: it is JSON, also for an unknown route, a wrong method, a broken body and a panic;
+//! its status is one of 200, 201, 400, 401, 404, 500 and 503, because the published clients repeat any other 4xx.
+
+mod error;
+mod extract;
+mod keys;
+mod observe;
+pub mod program;
+mod routes;
+mod serve;
+mod settings;
+mod state;
+mod wire;
+
+pub use keys::{ApiKeys, ApiKeysError};
+pub use routes::router;
+pub use serve::serve;
+pub use settings::ApiSettings;
+pub use state::ApiState;

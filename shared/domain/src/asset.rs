@@ -48,11 +48,11 @@ impl Asset {
     }
 }
 
-/// `workspace/yyyy/mm/dd/job/index.ext`: the same job and index give the same key (INV-5), so the day is that of the
-/// job's admission, never that of the delivery.
-pub fn object_key(workspace: &WorkspaceId, admitted: Timestamp, job: &JobId, index: u16, extension: &str) -> String {
+/// `workspace/yyyy/mm/dd/job/index`, to which the store adds the extension that the bytes have. The same job and index
+/// give the same key (INV-5), so the day is that of the job's admission, never that of the delivery.
+pub fn object_key_prefix(workspace: &WorkspaceId, admitted: Timestamp, job: &JobId, index: u16) -> String {
     let day = admitted.strftime("%Y/%m/%d");
-    format!("{workspace}/{day}/{job}/{index}.{extension}")
+    format!("{workspace}/{day}/{job}/{index}")
 }
 
 /// Key of the manifest beside an object.
@@ -95,9 +95,9 @@ mod tests {
         let job: JobId = "0ujtsYcgvSTl8PAuAdqWYSMnLOv".parse().unwrap();
         let workspace: WorkspaceId = "acme".parse().unwrap();
         let admitted: Timestamp = "2026-11-22T23:59:59Z".parse().unwrap();
-        let key = object_key(&workspace, admitted, &job, 2, "png");
-        assert_eq!(key, "acme/2026/11/22/0ujtsYcgvSTl8PAuAdqWYSMnLOv/2.png");
-        assert_eq!(manifest_key(&key), "acme/2026/11/22/0ujtsYcgvSTl8PAuAdqWYSMnLOv/2.png.json");
+        let prefix = object_key_prefix(&workspace, admitted, &job, 2);
+        assert_eq!(prefix, "acme/2026/11/22/0ujtsYcgvSTl8PAuAdqWYSMnLOv/2");
+        assert_eq!(manifest_key("acme/x/2.png"), "acme/x/2.png.json");
     }
 
     #[test]

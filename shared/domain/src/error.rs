@@ -73,7 +73,9 @@ impl ErrorCode {
     /// Whether the same request may well succeed when the caller sends it again as it is.
     pub const fn is_retryable(self) -> bool {
         match self {
-            Self::RateLimited | Self::Timeout | Self::UnknownOutcome | Self::Exhausted | Self::Deadline => true,
+            Self::RateLimited | Self::Timeout | Self::UnknownOutcome | Self::Exhausted | Self::Deadline => {
+                true
+            }
             Self::Rejected
             | Self::Invalid
             | Self::Unauthorized

@@ -26,7 +26,8 @@ pub enum UrlRefusal {
 
 /// Addresses that are allowed although they are not public. Empty in production; the development stack names its own
 /// simulator here.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Deserialize)]
+#[serde(transparent)]
 pub struct Exceptions(Vec<String>);
 
 impl Exceptions {
@@ -64,7 +65,9 @@ pub fn check_url(text: &str, exceptions: &Exceptions) -> Result<Url, UrlRefusal>
         Some(Host::Domain(name)) => {
             let name = name.trim_end_matches('.').to_ascii_lowercase();
             let is_local = !name.contains('.')
-                || [".localhost", ".local", ".internal", ".home.arpa"].iter().any(|suffix| name.ends_with(suffix));
+                || [".localhost", ".local", ".internal", ".home.arpa"]
+                    .iter()
+                    .any(|suffix| name.ends_with(suffix));
             return if is_local { Err(UrlRefusal::LocalName(name)) } else { Ok(url) };
         }
     };
@@ -104,7 +107,8 @@ fn is_public_v6(address: Ipv6Addr) -> bool {
     let [first, second, ..] = address.segments();
     // Only 2000::/3 is global unicast; within it, tunnels and documentation can hide other addresses.
     let is_global = first & 0xe000 == 0x2000;
-    let is_special = first == 0x2002 || (first == 0x2001 && (second < 0x0200 || second == 0x0db8)) || first == 0x3fff;
+    let is_special =
+        first == 0x2002 || (first == 0x2001 && (second < 0x0200 || second == 0x0db8)) || first == 0x3fff;
     is_global && !is_special
 }
 
@@ -174,6 +178,9 @@ mod tests {
 
     #[test]
     fn inv7_signatures_do_not_reach_logs() {
-        assert_eq!(without_query("https://u:p@cdn.example.com/a.mp4?_jwt=secret#x"), "https://cdn.example.com/a.mp4");
+        assert_eq!(
+            without_query("https://u:p@cdn.example.com/a.mp4?_jwt=secret#x"),
+            "https://cdn.example.com/a.mp4"
+        );
     }
 }

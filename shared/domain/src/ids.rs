@@ -163,7 +163,9 @@ mod tests {
 
     #[test]
     fn foreign_text_is_no_id() {
-        for text in ["", "x", "../../etc/passwd", "0ujtsYcgvSTl8PAuAdqWYSMnLO!", "0ujtsYcgvSTl8PAuAdqWYSMnLOvv"] {
+        for text in
+            ["", "x", "../../etc/passwd", "0ujtsYcgvSTl8PAuAdqWYSMnLO!", "0ujtsYcgvSTl8PAuAdqWYSMnLOvv"]
+        {
             assert!(text.parse::<JobId>().is_err(), "{text}");
         }
     }

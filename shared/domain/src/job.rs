@@ -98,7 +98,7 @@ pub enum OutputSource {
 }
 
 /// The number of the current claim on a job. A message or worker with an older one has no effect (INV-9).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Epoch(pub u32);
 

@@ -67,6 +67,17 @@ pub struct Policy {
     pub resubmit_below_micro_usd: Option<MicroUsd>,
 }
 
+/// Why an output could not be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SourceFault {
+    /// Another try may succeed.
+    Passing,
+    /// The link is dead; the provider may have a fresh one.
+    Gone,
+    /// It will never be readable.
+    Final,
+}
+
 /// A decision: the job as it shall be, and what follows.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Decision {
@@ -115,7 +126,13 @@ impl Policy {
     }
 
     /// The provider took the work.
-    pub fn accepted(&self, mut job: Job, remote: RemoteOperation, status: Option<String>, now: Timestamp) -> Decided {
+    pub fn accepted(
+        &self,
+        mut job: Job,
+        remote: RemoteOperation,
+        status: Option<String>,
+        now: Timestamp,
+    ) -> Decided {
         job.apply(Event::Accepted, now)?;
         job.body.remote = Some(remote);
         job.body.provider_status = status;
@@ -179,7 +196,8 @@ impl Policy {
                 job.body.provider_status = Some(status);
                 job.body.cost.settle(cost);
                 if outputs.is_empty() {
-                    let error = JobError::new(ErrorCode::Malformed, "the provider reports success without a result");
+                    let error =
+                        JobError::new(ErrorCode::Malformed, "the provider reports success without a result");
                     return fail(job, error, now);
                 }
                 job.apply(Event::Ready, now)?;
@@ -224,7 +242,8 @@ impl Policy {
                     _ => None,
                 };
                 let interval = Duration::from_millis(self.polling_of(&job).interval_ms);
-                let delay = self.retry.delay(job.body.failures, hint, dice).max(interval.min(self.retry.cap()));
+                let delay =
+                    self.retry.delay(job.body.failures, hint, dice).max(interval.min(self.retry.cap()));
                 job.apply(Event::StillWorking, now)?;
                 let due = (now + delay).min(self.polling_deadline(&job));
                 Ok(at(job, Step::Check, due))
@@ -245,14 +264,21 @@ impl Policy {
     }
 
     /// The provider's file could not be read, or is not what it claims to be.
-    pub fn source_failed(&self, mut job: Job, error: JobError, is_gone: bool, now: Timestamp, dice: f64) -> Decided {
+    pub fn source_failed(
+        &self,
+        mut job: Job,
+        error: JobError,
+        fault: SourceFault,
+        now: Timestamp,
+        dice: f64,
+    ) -> Decided {
         job.body.failures = job.body.failures.saturating_add(1);
-        if job.body.failures >= self.retry.max_failures {
+        if fault == SourceFault::Final || job.body.failures >= self.retry.max_failures {
             return fail(job, error, now);
         }
         job.body.error = Some(error);
         let due = now + self.retry.delay(job.body.failures, None, dice);
-        if is_gone && job.body.remote.is_some() {
+        if fault == SourceFault::Gone && job.body.remote.is_some() {
             // A fresh look at the provider's operation gives a fresh link.
             job.apply(Event::LinkExpired, now)?;
             job.body.outputs.clear();
@@ -282,8 +308,42 @@ impl Policy {
             job.apply(Event::Disproved, now)?;
             return Ok(step_now(job, Step::Submit, now));
         }
-        let error = last_fault_or(&job, ErrorCode::UnknownOutcome, "the outcome of the paid call is not known");
+        let error =
+            last_fault_or(&job, ErrorCode::UnknownOutcome, "the outcome of the paid call is not known");
         fail(job, JobError { code: ErrorCode::UnknownOutcome, ..error }, now)
+    }
+
+    /// What shall look at a job next, by its state alone: for a step that finds the job where it does not belong.
+    pub fn resume(&self, mut job: Job, now: Timestamp) -> Decision {
+        let next = match job.state {
+            State::Queued => Next::Now(Step::Submit),
+            State::Submitting | State::Uncertain => Next::Now(Step::Reconcile),
+            State::Awaiting => Next::Now(Step::Check),
+            State::Delivering => Next::Now(Step::Deliver),
+            State::Succeeded | State::Failed | State::Cancelled => Next::Nothing,
+        };
+        if !job.state.is_terminal() {
+            job.due_at = Some(now);
+        }
+        Decision { job, next }
+    }
+
+    /// A job that cannot be tried at all, such as one without a credential.
+    pub fn hopeless(&self, job: Job, error: JobError, now: Timestamp) -> Decided {
+        fail(job, error, now)
+    }
+
+    /// The provider was told to stop, or could not be told for the `failures`-th time.
+    pub fn abandoned(&self, mut job: Job, was_told: bool, now: Timestamp, dice: f64) -> Decision {
+        if was_told {
+            return Decision { job, next: Next::Nothing };
+        }
+        job.body.failures = job.body.failures.saturating_add(1);
+        if job.body.failures >= self.retry.max_failures {
+            return Decision { job, next: Next::Nothing };
+        }
+        let due = now + self.retry.delay(job.body.failures, None, dice);
+        Decision { job, next: Next::At(Step::Abandon, due) }
     }
 
     /// A step ended without a verdict: its handler panicked or gave up.
@@ -294,14 +354,20 @@ impl Policy {
                 job.body.error = Some(JobError::new(ErrorCode::Exhausted, message));
                 self.count_and_retry_submit(job, None, now, dice)
             }
-            (_, State::Awaiting) => {
-                self.check_failed(job, &ProviderError::UnknownOutcome { message: message.to_owned() }, now, dice)
-            }
+            (_, State::Awaiting) => self.check_failed(
+                job,
+                &ProviderError::UnknownOutcome { message: message.to_owned() },
+                now,
+                dice,
+            ),
             (_, State::Delivering) => {
-                self.source_failed(job, JobError::new(ErrorCode::Exhausted, message), false, now, dice)
+                let error = JobError::new(ErrorCode::Exhausted, message);
+                self.source_failed(job, error, SourceFault::Passing, now, dice)
             }
             (_, State::Uncertain) => self.reconcile_blind(job, now),
-            (_, State::Succeeded | State::Failed | State::Cancelled) => Ok(Decision { job, next: Next::Nothing }),
+            (_, State::Succeeded | State::Failed | State::Cancelled) => {
+                Ok(Decision { job, next: Next::Nothing })
+            }
         }
     }
 
@@ -334,7 +400,10 @@ impl Policy {
         let status = job.body.provider_status.as_deref().unwrap_or("unknown");
         let error = JobError {
             code: ErrorCode::Timeout,
-            message: format!("the provider did not finish within {} checks (its status: {status})", job.checks),
+            message: format!(
+                "the provider did not finish within {} checks (its status: {status})",
+                job.checks
+            ),
             provider_status: job.body.provider_status.clone(),
         };
         fail(job.clone(), error, now).map(Some)
@@ -347,10 +416,18 @@ impl Policy {
 
     /// One interval from now, but not past the deadline: the last look happens at it.
     fn next_check(&self, job: &Job, now: Timestamp) -> Timestamp {
-        (now + Duration::from_millis(self.polling_of(job).interval_ms)).min(self.polling_deadline(job)).max(now)
+        (now + Duration::from_millis(self.polling_of(job).interval_ms))
+            .min(self.polling_deadline(job))
+            .max(now)
     }
 
-    fn count_and_retry_submit(&self, mut job: Job, hint: Option<Duration>, now: Timestamp, dice: f64) -> Decided {
+    fn count_and_retry_submit(
+        &self,
+        mut job: Job,
+        hint: Option<Duration>,
+        now: Timestamp,
+        dice: f64,
+    ) -> Decided {
         job.body.failures = job.body.failures.saturating_add(1);
         if job.body.failures >= self.retry.max_failures || job.body.attempts >= self.retry.max_attempts {
             let error = last_fault_or(&job, ErrorCode::Exhausted, "all attempts failed");
@@ -412,7 +489,8 @@ fn fail(mut job: Job, error: JobError, now: Timestamp) -> Decided {
     job.apply(Event::Failed, now)?;
     job.body.error = Some(error);
     job.body.outputs.clear();
-    let next = if may_still_run && job.body.remote.is_some() { Next::Now(Step::Abandon) } else { Next::Nothing };
+    let next =
+        if may_still_run && job.body.remote.is_some() { Next::Now(Step::Abandon) } else { Next::Nothing };
     Ok(Decision { job, next })
 }
 

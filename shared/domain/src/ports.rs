@@ -188,7 +188,8 @@ pub trait StepHandler: Send + Sync {
 #[async_trait]
 pub trait Spool: Send + Sync {
     /// Keeps a stream; returns its length. Fails with `TooLarge` above the limit of the spool.
-    async fn keep(&self, job: &JobId, epoch: Epoch, index: u16, bytes: ByteStream) -> Result<u64, SpoolError>;
+    async fn keep(&self, job: &JobId, epoch: Epoch, index: u16, bytes: ByteStream)
+    -> Result<u64, SpoolError>;
     /// The bytes kept by that claim.
     async fn read(&self, job: &JobId, epoch: Epoch, index: u16) -> Result<ByteStream, SpoolError>;
     /// Forgets them.
@@ -345,8 +346,12 @@ pub trait MediaProvider: Send + Sync {
     /// Makes the paid call, once. Never repeats it by itself.
     async fn submit(&self, call: SubmitCall, now: Timestamp) -> Result<Submitted, ProviderError>;
     /// Asks how far it is. Safe to repeat.
-    async fn check(&self, spec: &JobSpec, remote: &RemoteOperation, key: &ProviderKey)
-    -> Result<Checked, ProviderError>;
+    async fn check(
+        &self,
+        spec: &JobSpec,
+        remote: &RemoteOperation,
+        key: &ProviderKey,
+    ) -> Result<Checked, ProviderError>;
     /// Tells it to stop. Safe to repeat.
     async fn abandon(
         &self,

@@ -1,1 +1,337 @@
-//! x
+//! Reading a caller's request: JSON in, a [`JobSpec`] or every problem of it out. Nothing is ignored silently: a field
+//! that is not known, or not served yet, is a problem.
+
+mod fields;
+mod input;
+mod nearest;
+mod options;
+mod problem;
+
+use std::time::Duration;
+
+use serde_json::{Map, Value, json};
+use sha2::{Digest, Sha256};
+
+use crate::Timestamp;
+use crate::catalogue::{Catalogue, Model, PromptRule, Unserved};
+use crate::foreign::Exceptions;
+use crate::job::JobSpec;
+use crate::money::Cost;
+use crate::operation::{OnUnknownOutcome, Operation, Priority, Provider};
+
+use fields::Fields;
+use problem::Problems;
+
+pub use input::check_input_asset;
+pub use nearest::nearest;
+pub use problem::FieldError;
+
+/// The fields of a request, in the order of the documentation.
+pub const FIELDS: &[&str] = &[
+    "operation",
+    "provider",
+    "model",
+    "prompt",
+    "input_url",
+    "input_asset_id",
+    "config",
+    "credential_id",
+    "idempotency_key",
+    "priority",
+    "run_at",
+    "deadline_s",
+    "webhook_url",
+    "metadata",
+    "capture_prompt",
+    "on_unknown_outcome",
+];
+
+/// A start later than this is more likely a mistake than a plan.
+const MAX_AHEAD: Duration = Duration::from_secs(30 * 24 * 3600);
+const MAX_DEADLINE_S: u64 = 86_400;
+const MAX_METADATA_BYTES: usize = 16 * 1024;
+
+/// What a request is read against.
+#[derive(Debug, Clone, Copy)]
+pub struct RequestContext<'a> {
+    /// The time of admission.
+    pub now: Timestamp,
+    /// What is served.
+    pub catalogue: &'a Catalogue,
+    /// For requests that name no `deadline_s`.
+    pub default_deadline_s: u32,
+    /// Hosts that inputs may come from although they are not public, or not https.
+    pub exceptions: &'a Exceptions,
+    /// The `Idempotency-Key` header, another spelling of the field.
+    pub idempotency_header: Option<&'a str>,
+}
+
+/// A request that can be admitted.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ParsedRequest {
+    /// What is asked, with the catalogue's defaults put in.
+    pub spec: JobSpec,
+    /// What it will cost by the price table.
+    pub cost: Cost,
+    /// The caller's key against double submission.
+    pub idempotency_key: Option<String>,
+    /// Digest of what the caller said, after aliases, absent fields and nulls are made equal: a repeat has the same,
+    /// whenever it comes.
+    pub fingerprint: [u8; 16],
+}
+
+/// Reads a request. On failure names every problem, not only the first; nothing may be admitted then.
+pub fn parse(body: &Value, context: &RequestContext<'_>) -> Result<ParsedRequest, Vec<FieldError>> {
+    let mut problems = Problems::default();
+    let Some(object) = body.as_object() else {
+        problems.push(
+            "body",
+            format!("is {}", problem::kind_of(body)),
+            "a JSON object with `operation` and `provider`",
+        );
+        return Err(problems.into_vec());
+    };
+    let mut fields = Fields::new(object, &mut problems);
+    fields.refuse_unknown(FIELDS);
+
+    let operation = fields.required_word("operation", Operation::parse, Operation::expected);
+    let provider = fields.required_word("provider", str::parse::<Provider>, Provider::expected);
+    let model_id = fields.text("model");
+    let model = operation.zip(provider).and_then(|(operation, provider)| {
+        let chosen = context.catalogue.choose(provider, operation, model_id);
+        chosen
+            .map_err(|unserved| fields.push_error(unserved_error(&unserved, provider, operation, model_id)))
+            .ok()
+    });
+    let prompt = read_prompt(&mut fields, model);
+    let input = input::read(&mut fields, operation, context.exceptions);
+    let asked_config = fields.object("config").map(without_nulls).unwrap_or_default();
+    let config = read_config(&mut fields, model, &asked_config);
+    refuse_what_is_not_served(&mut fields);
+    let idempotency_key = read_idempotency_key(&mut fields, context.idempotency_header);
+    let priority =
+        fields.word("priority", str::parse::<Priority>, Priority::expected).unwrap_or(Priority::Normal);
+    let run_at = read_run_at(&mut fields, context.now);
+    let asked_deadline_s = fields.integer("deadline_s", 1, MAX_DEADLINE_S);
+    let metadata = read_metadata(&mut fields);
+    let capture_prompt = fields.boolean("capture_prompt").unwrap_or(true);
+    let on_unknown_outcome = fields
+        .word("on_unknown_outcome", str::parse::<OnUnknownOutcome>, OnUnknownOutcome::expected)
+        .unwrap_or(OnUnknownOutcome::Fail);
+
+    let (Some(operation), Some(provider), Some(model), true) =
+        (operation, provider, model, problems.is_empty())
+    else {
+        return Err(problems.into_vec());
+    };
+    let deadline_s = asked_deadline_s.unwrap_or(u64::from(context.default_deadline_s));
+    let start_from = run_at.map_or(context.now, |run_at| run_at.max(context.now));
+    let spec = JobSpec {
+        operation,
+        provider,
+        model: model.id.clone(),
+        prompt,
+        input,
+        config,
+        credential_id: None,
+        priority,
+        run_at,
+        start_deadline: later(start_from, Duration::from_secs(deadline_s)),
+        metadata,
+        capture_prompt,
+        on_unknown_outcome,
+    };
+    let fingerprint = fingerprint(&spec, asked_config, asked_deadline_s);
+    Ok(ParsedRequest { cost: context.catalogue.estimate(&spec), spec, idempotency_key, fingerprint })
+}
+
+fn unserved_error(
+    unserved: &Unserved,
+    provider: Provider,
+    operation: Operation,
+    model: Option<&str>,
+) -> FieldError {
+    let serving = |served_by: &[Provider]| match served_by {
+        [] => format!("another operation: no provider is served for {operation} yet"),
+        some => format!("for {operation} one of {}", problem::list(some)),
+    };
+    match unserved {
+        Unserved::Provider { served_by } => {
+            FieldError::new("provider", format!("`{provider}` is not served yet"), serving(served_by))
+        }
+        Unserved::Operation { does, served_by } => FieldError::new(
+            "provider",
+            format!("`{provider}` does not do {operation}, only {}", problem::list(does)),
+            serving(served_by),
+        ),
+        Unserved::Model { models } => {
+            let wrong = problem::quoted(model.unwrap_or_default());
+            FieldError::new(
+                "model",
+                format!("{wrong} is not a model of {provider} for {operation}"),
+                format!("one of {}", models.join(", ")),
+            )
+        }
+    }
+}
+
+fn read_prompt(fields: &mut Fields<'_, '_>, model: Option<&Model>) -> Option<String> {
+    let prompt = fields.text("prompt").filter(|text| !text.trim().is_empty());
+    let Some(model) = model else {
+        return prompt.map(str::to_owned);
+    };
+    if prompt.is_none() && model.prompt == PromptRule::Required && !fields.was_wrong("prompt") {
+        let what = if fields.is_given("prompt") { "is empty" } else { "is missing" };
+        fields.push("prompt", what, format!("a text: {} needs one", model.id));
+    }
+    if let (Some(text), Some(limit)) = (prompt, model.prompt_limit) {
+        let length = limit.unit.count(text);
+        if length > limit.length {
+            let unit = limit.unit.noun();
+            fields.push(
+                "prompt",
+                format!("has {length} {unit}"),
+                format!("at most {} {unit} for {}", limit.length, model.id),
+            );
+        }
+    }
+    prompt.map(str::to_owned)
+}
+
+fn read_config(
+    fields: &mut Fields<'_, '_>,
+    model: Option<&Model>,
+    asked: &Map<String, Value>,
+) -> Map<String, Value> {
+    let mut config = asked.clone();
+    let Some(model) = model else { return config };
+    fields.with_problems(|problems| options::check(&model.options, asked, "config", problems));
+    for (name, spec) in &model.options {
+        if let (Some(default), false) = (&spec.default, config.contains_key(name)) {
+            config.insert(name.clone(), default.clone());
+        }
+    }
+    config
+}
+
+/// Fields that are part of the wire form but have nothing behind them yet. Ignoring them would be a lie.
+fn refuse_what_is_not_served(fields: &mut Fields<'_, '_>) {
+    if fields.text("webhook_url").is_some() {
+        fields.push(
+            "webhook_url",
+            "is given, but webhooks are not served yet",
+            "null; ask for the job with `?wait=25` instead",
+        );
+    }
+    if let Some(id) = fields.text("credential_id") {
+        let length = id.chars().count();
+        if length > 64 {
+            fields.push(
+                "credential_id",
+                format!("has {length} characters"),
+                "at most 64 characters, or null",
+            );
+        } else {
+            fields.push(
+                "credential_id",
+                "is given, but stored credentials are not available yet",
+                "null: the workspace's key for the provider is used",
+            );
+        }
+    }
+}
+
+fn read_idempotency_key(fields: &mut Fields<'_, '_>, header: Option<&str>) -> Option<String> {
+    const EXPECTED: &str = "1 to 255 printable ASCII characters";
+    let is_fit =
+        |key: &str| (1..=255).contains(&key.len()) && key.bytes().all(|byte| (b' '..=b'~').contains(&byte));
+    let field = fields.text("idempotency_key");
+    for key in [field, header].into_iter().flatten().filter(|key| !is_fit(key)).take(1) {
+        let length = key.chars().count();
+        let problem = if length > 255 {
+            format!("has {length} characters")
+        } else {
+            "is empty or not printable".to_owned()
+        };
+        fields.push("idempotency_key", problem, EXPECTED);
+    }
+    if let (Some(field), Some(header)) = (field, header)
+        && field != header
+    {
+        fields.push(
+            "idempotency_key",
+            "differs from the `Idempotency-Key` header",
+            "one of the two, or the same in both",
+        );
+    }
+    field.or(header).map(str::to_owned)
+}
+
+fn read_run_at(fields: &mut Fields<'_, '_>, now: Timestamp) -> Option<Timestamp> {
+    const EXPECTED: &str = "an RFC 3339 time such as 2026-11-22T09:30:00Z";
+    let text = fields.text("run_at")?;
+    match text.parse::<Timestamp>() {
+        Ok(run_at) if run_at <= later(now, MAX_AHEAD) => Some(run_at),
+        Ok(_) => {
+            fields.push("run_at", "is more than 30 days ahead", "a time within the next 30 days");
+            None
+        }
+        Err(_) => {
+            fields.push("run_at", format!("is {}", problem::quoted(text)), EXPECTED);
+            None
+        }
+    }
+}
+
+fn read_metadata(fields: &mut Fields<'_, '_>) -> Map<String, Value> {
+    let metadata = fields.object("metadata").cloned().unwrap_or_default();
+    let size_bytes = serde_json::to_vec(&metadata).map_or(usize::MAX, |text| text.len());
+    if size_bytes > MAX_METADATA_BYTES {
+        fields.push(
+            "metadata",
+            format!("has {size_bytes} bytes as JSON"),
+            format!("at most {MAX_METADATA_BYTES} bytes"),
+        );
+    }
+    metadata
+}
+
+fn later(time: Timestamp, by: Duration) -> Timestamp {
+    time.checked_add(by).unwrap_or(Timestamp::MAX)
+}
+
+/// Nulls mean absent, also within options.
+fn without_nulls(object: &Map<String, Value>) -> Map<String, Value> {
+    let given = object.iter().filter(|(_, value)| !value.is_null());
+    given
+        .map(|(name, value)| {
+            let kept = value.as_object().map(|inner| Value::Object(without_nulls(inner)));
+            (name.clone(), kept.unwrap_or_else(|| value.clone()))
+        })
+        .collect()
+}
+
+/// The deadline goes in as it was asked: the instant that follows from it differs from repeat to repeat.
+fn fingerprint(spec: &JobSpec, asked_config: Map<String, Value>, asked_deadline_s: Option<u64>) -> [u8; 16] {
+    let mut said = json!({
+        "operation": spec.operation,
+        "provider": spec.provider,
+        "model": spec.model,
+        "prompt": spec.prompt,
+        "input": spec.input,
+        "config": asked_config,
+        "credential_id": spec.credential_id,
+        "priority": spec.priority,
+        "run_at": spec.run_at,
+        "deadline_s": asked_deadline_s,
+        "metadata": spec.metadata,
+        "capture_prompt": spec.capture_prompt,
+        "on_unknown_outcome": spec.on_unknown_outcome,
+    });
+    said.sort_all_objects();
+    let digest = Sha256::digest(said.to_string());
+    digest.first_chunk::<16>().copied().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests;

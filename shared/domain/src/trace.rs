@@ -31,7 +31,12 @@ impl FromStr for TraceParent {
         let is_hex = |part: &str, length: usize| {
             part.len() == length && part.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
         };
-        if !is_hex(version, 2) || version == "ff" || !is_hex(trace, 32) || !is_hex(span, 16) || !is_hex(flags, 2) {
+        if !is_hex(version, 2)
+            || version == "ff"
+            || !is_hex(trace, 32)
+            || !is_hex(span, 16)
+            || !is_hex(flags, 2)
+        {
             return Err(wrong());
         }
         if version == "00" && parts.next().is_some() {

@@ -1,1 +1,26 @@
-//! Skeleton.
+//! Everything Atelier keeps in Redis: records, the ready streams, the due sets, the spool, and the apalis backend that
+//! hands out steps. The only crate that names `redis` and `apalis`.
+//!
+//! [`keys`] lists every key. State, queue and acknowledgement change in one script, so a crash leaves either all of a
+//! change or nothing of it. See `shared/docs/architecture.md` and `shared/docs/adr/`.
+
+pub mod audit;
+mod clock;
+mod connect;
+mod events;
+pub mod keys;
+pub mod preflight;
+mod queue;
+pub mod record;
+mod script;
+mod settings;
+mod settle;
+mod spool;
+mod store;
+
+pub use clock::Clock;
+pub use connect::{ConnectError, Redis};
+pub use queue::runner::{RunnerOptions, run_queue};
+pub use settings::RedisStoreSettings;
+pub use spool::RedisSpool;
+pub use store::RedisJobStore;

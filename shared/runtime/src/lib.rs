@@ -1,1 +1,10 @@
-//! Skeleton.
+//! What every Atelier process needs around its work: settings, tracing and OTLP, health endpoints, an orderly end.
+
+pub mod health;
+pub mod process;
+pub mod program;
+pub mod settings;
+pub mod shutdown;
+pub mod telemetry;
+
+pub use program::main_of;

@@ -1,1 +1,24 @@
-//! Skeleton.
+//! Stored media in S3 or anything that speaks its protocol: the only crate that links the AWS SDK.
+//!
+//! What it promises:
+//! - bytes stream through in bounded memory: at most two parts of an upload are held, see [`S3Settings::part_size_bytes`];
+//! - what is stored was looked at: its type is told from its bytes, its length compared, its end checked, its digest taken;
+//! - an upload that fails, or whose caller goes away, leaves no object and no parts ([`S3Store::close`] waits for that);
+//! - every call has a time limit, a bounded number of attempts and a client span; no span or error holds a secret.
+//!
+//! The way of the bytes: `intake` cuts the source into parts and feeds `inspect`, which asks `sniff` and `verdict` what
+//! the bytes are and `ending` whether they are complete; `upload` sends the parts; `store` is the port's implementation.
+
+mod call;
+mod client;
+mod ending;
+mod inspect;
+mod intake;
+mod settings;
+mod sniff;
+mod store;
+mod upload;
+mod verdict;
+
+pub use settings::{InvalidSettings, S3Settings};
+pub use store::S3Store;

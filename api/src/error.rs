@@ -1,0 +1,128 @@
+//! Errors as the caller sees them: `{"error": {"code", "message", "details"?}}`.
+
+use std::error::Error as StdError;
+
+use atelier_domain::ports::StoreUnavailable;
+use atelier_domain::request::FieldError;
+use axum::Json;
+use axum::response::{IntoResponse, Response};
+use http::header::{RETRY_AFTER, WWW_AUTHENTICATE};
+use http::{HeaderValue, StatusCode};
+use serde_json::{Value, json};
+use tracing::error;
+
+/// Problems of a request that the message spells out; `details` has all of them.
+const SPELLED_OUT: usize = 3;
+
+/// Why a request was not done. A variant for each code of the wire.
+#[derive(Debug)]
+pub(crate) enum ApiError {
+    /// The caller can correct it.
+    BadRequest { message: String, details: Option<Value> },
+    /// No key, or an unknown one.
+    Unauthorized { message: &'static str },
+    /// Not there, or not for this workspace; the two look the same.
+    NotFound { message: String },
+    /// Something behind the api does not answer. Nothing was accepted.
+    Unavailable { message: String, details: Option<Value> },
+    /// A fault of ours.
+    Internal,
+}
+
+impl ApiError {
+    pub(crate) fn bad_request(message: impl Into<String>) -> Self {
+        Self::BadRequest { message: message.into(), details: None }
+    }
+
+    /// A refused request with all its problems.
+    pub(crate) fn fields(problems: &[FieldError]) -> Self {
+        let mut spelled: Vec<String> = problems.iter().take(SPELLED_OUT).map(ToString::to_string).collect();
+        match problems.len().saturating_sub(SPELLED_OUT) {
+            0 => {}
+            1 => spelled.push("and 1 more problem, see details".to_owned()),
+            more => spelled.push(format!("and {more} more problems, see details")),
+        }
+        Self::BadRequest { message: spelled.join("; "), details: Some(json!({"fields": problems})) }
+    }
+
+    pub(crate) fn no_job() -> Self {
+        Self::NotFound { message: "there is no such job in this workspace".to_owned() }
+    }
+
+    pub(crate) fn no_asset() -> Self {
+        Self::NotFound { message: "there is no such asset in this workspace".to_owned() }
+    }
+
+    /// A store that does not answer. Logs the cause, which the caller does not see.
+    pub(crate) fn unavailable(what: &'static str, cause: &(dyn StdError + 'static)) -> Self {
+        error!(error = chain(cause), store = what, "a store does not answer");
+        Self::Unavailable {
+            message: format!("{what} is not available; nothing was accepted or changed"),
+            details: None,
+        }
+    }
+
+    fn status(&self) -> StatusCode {
+        match self {
+            Self::BadRequest { .. } => StatusCode::BAD_REQUEST,
+            Self::Unauthorized { .. } => StatusCode::UNAUTHORIZED,
+            Self::NotFound { .. } => StatusCode::NOT_FOUND,
+            Self::Unavailable { .. } => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+        }
+    }
+
+    fn code(&self) -> &'static str {
+        match self {
+            Self::BadRequest { .. } => "bad_request",
+            Self::Unauthorized { .. } => "unauthorized",
+            Self::NotFound { .. } => "not_found",
+            Self::Unavailable { .. } => "unavailable",
+            Self::Internal => "internal",
+        }
+    }
+}
+
+impl From<StoreUnavailable> for ApiError {
+    fn from(cause: StoreUnavailable) -> Self {
+        Self::unavailable("the job store", &cause)
+    }
+}
+
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response {
+        let (status, code) = (self.status(), self.code());
+        let (message, details) = match self {
+            Self::BadRequest { message, details } | Self::Unavailable { message, details } => {
+                (message, details)
+            }
+            Self::Unauthorized { message } => (message.to_owned(), None),
+            Self::NotFound { message } => (message, None),
+            Self::Internal => ("a fault of this service; it has been recorded".to_owned(), None),
+        };
+        let mut error = json!({"code": code, "message": message});
+        if let (Some(object), Some(details)) = (error.as_object_mut(), details) {
+            object.insert("details".to_owned(), details);
+        }
+        let mut response = (status, Json(json!({"error": error}))).into_response();
+        if status == StatusCode::UNAUTHORIZED {
+            response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        if status == StatusCode::SERVICE_UNAVAILABLE {
+            response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
+        }
+        response
+    }
+}
+
+/// An error with its causes, for logs.
+fn chain(error: &(dyn StdError + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text
+}

@@ -1,0 +1,100 @@
+//! The api's process: the one file of this crate that names adapters.
+
+use std::sync::Arc;
+
+use anyhow::Context;
+use atelier_domain::catalogue::Catalogue;
+use atelier_domain::foreign::Exceptions;
+use atelier_domain::ports::Telemetry;
+use atelier_redis_store::{Redis, RedisJobStore, RedisStoreSettings, preflight};
+use atelier_runtime::settings::{Problems, ShutdownSettings, TelemetrySettings};
+use atelier_runtime::shutdown::Shutdown;
+use atelier_s3_store::{S3Settings, S3Store};
+use serde::Deserialize;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use tracing::info;
+
+use crate::{ApiSettings, ApiState, router, serve};
+
+/// Everything an api can be told.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Settings {
+    /// Where jobs are.
+    pub redis: RedisStoreSettings,
+    /// Where media are.
+    pub s3: S3Settings,
+    /// Spans and logs.
+    pub telemetry: TelemetrySettings,
+    /// How long the end may take.
+    pub shutdown: ShutdownSettings,
+    /// `host:port` of inputs that are taken although they are not public. For development only.
+    pub allow_hosts: Exceptions,
+    /// The api itself.
+    pub api: ApiSettings,
+}
+
+impl atelier_runtime::settings::Settings for Settings {
+    fn validate(&self, problems: &mut Problems<'_>) {
+        problems.within("telemetry", |problems| self.telemetry.validate(problems));
+        problems.within("redis", |problems| {
+            for (key, problem, remedy) in self.redis.problems() {
+                problems.report(key, problem, remedy);
+            }
+        });
+        problems.within("api", |problems| {
+            for (key, problem) in self.api.problems() {
+                problems.report(key, problem, "see the configuration table of the README");
+            }
+        });
+        if let Err(invalid) = self.s3.check() {
+            problems.report("s3", invalid.problems.join("; "), "see the configuration table of the README");
+        }
+    }
+}
+
+/// Serves until `shutdown`.
+pub async fn run(
+    settings: Settings,
+    telemetry: Arc<dyn Telemetry>,
+    shutdown: Shutdown,
+) -> anyhow::Result<()> {
+    let redis = Redis::open(settings.redis)?;
+    let assets = S3Store::connect(settings.s3).await?;
+    let stop = shutdown.token();
+    let end = CancellationToken::new();
+    let (jobs, listening) = RedisJobStore::start(redis.clone(), end.clone());
+    let listener = TcpListener::bind(settings.api.listen)
+        .await
+        .with_context(|| format!("cannot listen on {}", settings.api.listen))?;
+    let state = ApiState {
+        jobs: Arc::new(jobs),
+        assets: Arc::new(assets.clone()),
+        telemetry,
+        catalogue: Arc::new(Catalogue::builtin()?),
+        keys: settings.api.api_keys.clone(),
+        exceptions: Arc::new(settings.allow_hosts),
+        settings: Arc::new(settings.api),
+        draining: stop.clone(),
+    };
+    info!(listen = %listener.local_addr()?, "api started");
+    // The api answers while Redis is away (503), so that its health can be asked; an unsafe Redis ends it.
+    let checked = tokio::spawn({
+        let (redis, stop, shutdown) = (redis.clone(), stop.clone(), shutdown.clone());
+        async move {
+            let outcome = preflight::wait(&redis, &stop).await;
+            if outcome.is_err() {
+                shutdown.begin();
+            }
+            outcome
+        }
+    });
+    serve(listener, router(state), stop, settings.shutdown.grace()).await;
+    end.cancel();
+    assets.close().await;
+    let _ = listening.await;
+    checked.await??;
+    info!("api ended");
+    Ok(())
+}

@@ -1,0 +1,68 @@
+//! All routes, and the JSON answers for what is none.
+
+mod assets;
+mod health;
+mod jobs;
+
+use std::any::Any;
+
+use axum::extract::MatchedPath;
+use axum::middleware::from_fn_with_state;
+use axum::response::{IntoResponse as _, Response};
+use axum::routing::{get, post};
+use axum::{Extension, Router};
+use http::{Method, Uri};
+use tower_http::catch_panic::CatchPanicLayer;
+use tracing::error;
+
+use crate::error::ApiError;
+use crate::observe::observe;
+use crate::state::ApiState;
+
+const JOBS: &str = "/api/v1/media/jobs";
+const JOB: &str = "/api/v1/media/jobs/{id}";
+const CANCEL: &str = "/api/v1/media/jobs/{id}/cancel";
+const ASSET: &str = "/api/v1/assets/{id}";
+const SIGNED_URL: &str = "/api/v1/assets/{id}/signed-url";
+const HEALTH: &str = "/healthz";
+const READY: &str = "/readyz";
+
+/// Every route with its handlers, and the layers around them.
+pub fn router(state: ApiState) -> Router {
+    Router::new()
+        .route(JOBS, post(jobs::create).get(jobs::list))
+        .route(JOB, get(jobs::show))
+        .route(CANCEL, post(jobs::cancel))
+        .route(ASSET, get(assets::show))
+        .route(SIGNED_URL, get(assets::signed_url))
+        .route(HEALTH, get(health::alive))
+        .route(READY, get(health::ready))
+        .fallback(unknown_route)
+        .method_not_allowed_fallback(wrong_method)
+        .layer(CatchPanicLayer::custom(panicked))
+        .layer(from_fn_with_state(state.clone(), observe))
+        .with_state(state)
+}
+
+async fn unknown_route(method: Method, uri: Uri) -> ApiError {
+    let path: String = uri.path().chars().take(200).collect();
+    ApiError::NotFound { message: format!("there is no {method} {path}") }
+}
+
+/// 404 and not 405: the published clients repeat a request after 405.
+async fn wrong_method(method: Method, route: Option<Extension<MatchedPath>>) -> ApiError {
+    let route = route.as_ref().map_or("", |Extension(route)| route.as_str());
+    let allowed = match route {
+        JOBS => "GET and POST",
+        CANCEL => "POST",
+        _ => "GET",
+    };
+    ApiError::NotFound { message: format!("there is no {method} {route}; {allowed} would be right") }
+}
+
+fn panicked(payload: Box<dyn Any + Send + 'static>) -> Response {
+    let text = payload.downcast_ref::<&str>().map(|text| (*text).to_owned());
+    let text = text.or_else(|| payload.downcast_ref::<String>().cloned()).unwrap_or_default();
+    error!(panic = text, "a handler panicked");
+    ApiError::Internal.into_response()
+}

@@ -1,0 +1,166 @@
+//! Jobs: admission, reading, listing, cancelling.
+
+use std::time::Duration;
+
+use atelier_domain::Timestamp;
+use atelier_domain::ids::{JobId, WorkspaceId};
+use atelier_domain::job::{Input, Job};
+use atelier_domain::operation::Step;
+use atelier_domain::ports::{Admission, CancelOutcome, Idempotency, NewJob};
+use atelier_domain::request::{self, FieldError, ParsedRequest, RequestContext};
+use atelier_domain::trace::JobTrace;
+use axum::extract::State;
+use axum::response::{IntoResponse as _, Response};
+use axum::{Extension, Json};
+use http::header::LOCATION;
+use http::{HeaderMap, StatusCode};
+use serde_json::{Value, json};
+use tracing::{Instrument as _, info};
+
+use crate::error::ApiError;
+use crate::extract::{Caller, JsonBody, ListQuery, PathId, WaitQuery};
+use crate::observe::RequestTrace;
+use crate::state::ApiState;
+use crate::wire;
+
+/// `POST /api/v1/media/jobs`: 201 with a new job, 200 with the same job for a repeated idempotency key.
+pub(super) async fn create(
+    State(state): State<ApiState>,
+    Caller(workspace): Caller,
+    Extension(trace): Extension<RequestTrace>,
+    headers: HeaderMap,
+    JsonBody(body): JsonBody,
+) -> Result<Response, ApiError> {
+    let now = Timestamp::now();
+    // A header that is no text reads as one with a sign that no key may have.
+    let header =
+        headers.get("idempotency-key").map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
+    let context = RequestContext {
+        now,
+        catalogue: &state.catalogue,
+        default_deadline_s: state.settings.default_deadline_s,
+        exceptions: &state.exceptions,
+        idempotency_header: header.as_deref(),
+    };
+    let parsed = request::parse(&body, &context).map_err(|problems| ApiError::fields(&problems))?;
+    check_input_asset(&state, &workspace, &parsed).await?;
+    admit(&state, workspace, parsed, trace, now).await
+}
+
+/// `GET /api/v1/media/jobs/{id}`: the job; with `?wait=` as soon as it ends, or as it is when the wait is over.
+pub(super) async fn show(
+    State(state): State<ApiState>,
+    Caller(workspace): Caller,
+    PathId(id): PathId<JobId>,
+    WaitQuery(wait): WaitQuery,
+) -> Result<Json<Value>, ApiError> {
+    let job = wait_for(&state, &workspace, &id, wait).await?.ok_or_else(ApiError::no_job)?;
+    Ok(Json(json!({"data": wire::job(&job)})))
+}
+
+/// `GET /api/v1/media/jobs`: the workspace's jobs, newest first.
+pub(super) async fn list(
+    State(state): State<ApiState>,
+    Caller(workspace): Caller,
+    ListQuery(filter): ListQuery,
+) -> Result<Json<Value>, ApiError> {
+    let page = state.jobs.jobs(&workspace, &filter).await?;
+    let jobs: Vec<_> = page.items.iter().map(wire::job).collect();
+    Ok(Json(json!({"data": jobs, "meta": wire::meta(page.total, filter.page, filter.limit)})))
+}
+
+/// `POST /api/v1/media/jobs/{id}/cancel`: the cancelled job. A body, if there is one, is not read.
+pub(super) async fn cancel(
+    State(state): State<ApiState>,
+    Caller(workspace): Caller,
+    PathId(id): PathId<JobId>,
+) -> Result<Json<Value>, ApiError> {
+    match state.jobs.cancel(&workspace, &id, Timestamp::now()).await? {
+        CancelOutcome::Cancelled(job) => {
+            info!(job.id = %job.id, "job cancelled by its caller");
+            Ok(Json(json!({"data": wire::job(&job)})))
+        }
+        CancelOutcome::AlreadyEnded(job) => Err(ApiError::BadRequest {
+            message: format!("the job has ended and cannot be cancelled: it is {}", job.state),
+            details: Some(json!({"job_id": job.id, "status": job.state})),
+        }),
+        CancelOutcome::Unknown => Err(ApiError::no_job()),
+    }
+}
+
+async fn check_input_asset(
+    state: &ApiState,
+    workspace: &WorkspaceId,
+    parsed: &ParsedRequest,
+) -> Result<(), ApiError> {
+    let Some(Input::Asset(id)) = &parsed.spec.input else {
+        return Ok(());
+    };
+    let problem = match state.jobs.asset(workspace, id).await? {
+        Some(asset) => request::check_input_asset(&state.catalogue, &parsed.spec, &asset),
+        None => {
+            Some(FieldError::new("input_asset_id", "is not known", "the id of an asset of this workspace"))
+        }
+    };
+    problem.map_or(Ok(()), |problem| Err(ApiError::fields(&[problem])))
+}
+
+/// Keeps the job. Runs in the PRODUCER span, which is the parent of all that follows.
+async fn admit(
+    state: &ApiState,
+    workspace: WorkspaceId,
+    parsed: ParsedRequest,
+    trace: RequestTrace,
+    now: Timestamp,
+) -> Result<Response, ApiError> {
+    let span = state.telemetry.send(Step::Submit);
+    let trace = JobTrace {
+        producer: state.telemetry.context_of(&span).unwrap_or(trace.context),
+        tracestate: trace.tracestate,
+        media_span_id: state.telemetry.fresh_span_id(),
+        scheduled_by: None,
+    };
+    let ParsedRequest { spec, cost, idempotency_key, fingerprint } = parsed;
+    let job = Job::admitted(JobId::new(), workspace, spec, cost, trace, now);
+    let idempotency = idempotency_key.map(|key| Idempotency { key, fingerprint });
+    let admission =
+        state.jobs.admit(NewJob { job: job.clone(), idempotency }).instrument(span.clone()).await?;
+    match admission {
+        Admission::Created => {
+            let spec = &job.body.spec;
+            span.in_scope(|| {
+                info!(job.id = %job.id, media.operation = %spec.operation, provider.id = %spec.provider, "job admitted");
+            });
+            let location = [(LOCATION, format!("{}/{}", super::JOBS, job.id))];
+            Ok((StatusCode::CREATED, location, Json(json!({"data": wire::job(&job)}))).into_response())
+        }
+        Admission::Repeated(first) => Ok(Json(json!({"data": wire::job(&first)})).into_response()),
+        Admission::KeyReused(first) => Err(ApiError::BadRequest {
+            message: format!("the idempotency key was used for another request, which became job {first}"),
+            details: Some(json!({
+                "fields": [FieldError::new(
+                    "idempotency_key",
+                    format!("was used for another request, which became job {first}"),
+                    "a new key for a new request, or the very same request",
+                )],
+                "job_id": first,
+            })),
+        }),
+    }
+}
+
+async fn wait_for(
+    state: &ApiState,
+    workspace: &WorkspaceId,
+    id: &JobId,
+    wait: Duration,
+) -> Result<Option<Job>, ApiError> {
+    if !wait.is_zero() {
+        tokio::select! {
+            // A process that ends does not keep callers waiting; they ask the next one.
+            () = state.draining.cancelled() => {}
+            job = state.jobs.wait_for_end(workspace, id, wait) => return Ok(job?),
+        }
+    }
+    Ok(state.jobs.job(workspace, id).await?)
+}

@@ -1,0 +1,32 @@
+//! What the handlers share.
+
+use std::sync::Arc;
+
+use atelier_domain::catalogue::Catalogue;
+use atelier_domain::foreign::Exceptions;
+use atelier_domain::ports::{AssetStore, JobStore, Telemetry};
+use tokio_util::sync::CancellationToken;
+
+use crate::keys::ApiKeys;
+use crate::settings::ApiSettings;
+
+/// Everything a request needs. Cheap to clone.
+#[derive(Clone)]
+pub struct ApiState {
+    /// Where jobs are kept.
+    pub jobs: Arc<dyn JobStore>,
+    /// Where media are kept.
+    pub assets: Arc<dyn AssetStore>,
+    /// Spans that cross processes.
+    pub telemetry: Arc<dyn Telemetry>,
+    /// What is served.
+    pub catalogue: Arc<Catalogue>,
+    /// Who may ask.
+    pub keys: ApiKeys,
+    /// Hosts that inputs may come from although they are not public. Empty in production.
+    pub exceptions: Arc<Exceptions>,
+    /// Limits and defaults.
+    pub settings: Arc<ApiSettings>,
+    /// Cancelled when the process begins to end: `/readyz` answers 503 from then on, and long polls answer at once.
+    pub draining: CancellationToken,
+}

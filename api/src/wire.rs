@@ -1,0 +1,213 @@
+//! The JSON of answers. Names are fixed: other services and the published clients depend on them.
+
+use atelier_domain::Timestamp;
+use atelier_domain::asset::Asset;
+use atelier_domain::error::{ErrorCode, JobError};
+use atelier_domain::ids::{AssetId, JobId, WorkspaceId};
+use atelier_domain::job::Job;
+use atelier_domain::money::{Cost, CostSource, MicroUsd};
+use atelier_domain::operation::{MediaKind, Operation, Priority, Provider};
+use atelier_domain::state::State;
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+/// A job. Every key is always there; what is not known is null.
+#[derive(Debug, Serialize)]
+pub(crate) struct JobView<'a> {
+    id: &'a JobId,
+    workspace_id: &'a WorkspaceId,
+    status: State,
+    operation: Operation,
+    provider: Provider,
+    model: &'a str,
+    prompt: Option<&'a str>,
+    config: &'a Map<String, Value>,
+    metadata: &'a Map<String, Value>,
+    priority: Priority,
+    attempts: u16,
+    checks: u16,
+    progress: Option<f64>,
+    provider_job_id: Option<&'a str>,
+    provider_status: Option<&'a str>,
+    asset_ids: Vec<&'a AssetId>,
+    assets: Vec<AssetView<'a>>,
+    text: Option<&'a str>,
+    cost: CostView,
+    /// Why it failed; in a job that has not ended, the last passing fault.
+    error: Option<ErrorView<'a>>,
+    trace_id: String,
+    credential_id: Option<&'a str>,
+    /// Agents and workflows are not served yet.
+    execution_id: Option<&'a str>,
+    created_at: String,
+    started_at: Option<String>,
+    completed_at: Option<String>,
+    next_check_at: Option<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct CostView {
+    estimated_usd: f64,
+    actual_usd: Option<f64>,
+    source: CostSource,
+}
+
+#[derive(Debug, Serialize)]
+struct ErrorView<'a> {
+    code: ErrorCode,
+    message: &'a str,
+    retryable: bool,
+    provider_status: Option<&'a str>,
+}
+
+/// An asset. One fact has several names, because the published clients and their documentation differ.
+#[derive(Debug, Serialize)]
+pub(crate) struct AssetView<'a> {
+    id: &'a AssetId,
+    workspace_id: &'a WorkspaceId,
+    job_id: &'a JobId,
+    r#type: &'static str,
+    media_type: &'static str,
+    mime_type: &'a str,
+    content_type: &'a str,
+    file_size: u64,
+    size: u64,
+    size_bytes: u64,
+    storage_path: &'a str,
+    storage_key: &'a str,
+    provider: Provider,
+    model: &'a str,
+    operation: Operation,
+    prompt: Option<&'a str>,
+    file_name: String,
+    sha256: &'a str,
+    execution_id: Option<&'a str>,
+    agent_id: Option<&'a str>,
+    metadata: Map<String, Value>,
+    created_at: String,
+    updated_at: String,
+}
+
+/// Facts of a page. The clients read `pages` or `total_pages`, by their age.
+#[derive(Debug, PartialEq, Serialize)]
+pub(crate) struct Meta {
+    total: u64,
+    page: u32,
+    limit: u32,
+    pages: u64,
+    total_pages: u64,
+}
+
+/// The wire form of a job.
+pub(crate) fn job(job: &Job) -> JobView<'_> {
+    let body = &job.body;
+    let spec = &body.spec;
+    let prompt = spec.prompt.as_deref();
+    JobView {
+        id: &job.id,
+        workspace_id: &body.workspace_id,
+        status: job.state,
+        operation: spec.operation,
+        provider: spec.provider,
+        model: &spec.model,
+        prompt,
+        config: &spec.config,
+        metadata: &spec.metadata,
+        priority: spec.priority,
+        attempts: body.attempts,
+        checks: job.checks,
+        progress: job.progress_percent.map(|percent| f64::from(percent.min(100)) / 100.0),
+        provider_job_id: body.remote.as_ref().map(|remote| remote.id.as_str()),
+        provider_status: body.provider_status.as_deref(),
+        asset_ids: body.assets.iter().map(|asset| &asset.id).collect(),
+        assets: body.assets.iter().map(|item| asset(item, prompt)).collect(),
+        text: body.text.as_deref(),
+        cost: cost(&body.cost),
+        error: body.error.as_ref().map(error),
+        trace_id: body.trace.trace_id(),
+        credential_id: spec.credential_id.as_deref(),
+        execution_id: None,
+        created_at: time(body.created_at),
+        started_at: body.started_at.map(time),
+        completed_at: body.completed_at.map(time),
+        next_check_at: job.due_at.filter(|_| job.state == State::Awaiting).map(time),
+    }
+}
+
+/// The wire form of an asset.
+pub(crate) fn asset<'a>(asset: &'a Asset, prompt: Option<&'a str>) -> AssetView<'a> {
+    let kind = match asset.media_kind() {
+        MediaKind::Speech => "audio",
+        MediaKind::Image => "image",
+        MediaKind::Video => "video",
+    };
+    AssetView {
+        id: &asset.id,
+        workspace_id: &asset.workspace_id,
+        job_id: &asset.job_id,
+        r#type: kind,
+        media_type: kind,
+        mime_type: &asset.content_type,
+        content_type: &asset.content_type,
+        file_size: asset.size_bytes,
+        size: asset.size_bytes,
+        size_bytes: asset.size_bytes,
+        storage_path: &asset.key,
+        storage_key: &asset.key,
+        provider: asset.provider,
+        model: &asset.model,
+        operation: asset.operation,
+        prompt,
+        file_name: asset.file_name(),
+        sha256: &asset.sha256,
+        execution_id: None,
+        agent_id: None,
+        metadata: Map::new(),
+        created_at: time(asset.created_at),
+        updated_at: time(asset.created_at),
+    }
+}
+
+/// The facts of a page of a list.
+pub(crate) fn meta(total: u64, page: u32, limit: u32) -> Meta {
+    let pages = total.div_ceil(u64::from(limit.max(1)));
+    Meta { total, page, limit, pages, total_pages: pages }
+}
+
+/// RFC 3339 to the millisecond: some clients cannot read nine digits.
+pub(crate) fn time(time: Timestamp) -> String {
+    format!("{time:.3}")
+}
+
+fn cost(cost: &Cost) -> CostView {
+    CostView {
+        estimated_usd: cost.estimated.as_usd(),
+        actual_usd: cost.actual.map(MicroUsd::as_usd),
+        source: cost.source,
+    }
+}
+
+fn error(error: &JobError) -> ErrorView<'_> {
+    ErrorView {
+        code: error.code,
+        message: &error.message,
+        retryable: error.code.is_retryable(),
+        provider_status: error.provider_status.as_deref(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_begun_page_counts() {
+        assert_eq!((meta(0, 1, 20).pages, meta(20, 1, 20).pages, meta(21, 1, 20).total_pages), (0, 1, 2));
+    }
+
+    #[test]
+    fn times_have_three_digits_of_a_second() {
+        assert_eq!(time("2026-11-22T10:00:00.123456789Z".parse().unwrap()), "2026-11-22T10:00:00.123Z");
+        assert_eq!(time("2026-11-22T10:00:00Z".parse().unwrap()), "2026-11-22T10:00:00.000Z");
+    }
+}

@@ -1,0 +1,348 @@
+//! The ports in memory, and a caller.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use atelier_api::{ApiKeys, ApiSettings, ApiState, router};
+use atelier_domain::Timestamp;
+use atelier_domain::asset::Asset;
+use atelier_domain::catalogue::Catalogue;
+use atelier_domain::foreign::Exceptions;
+use atelier_domain::ids::{AssetId, JobId, WorkspaceId};
+use atelier_domain::job::Job;
+use atelier_domain::operation::{Operation, Provider, Step};
+use atelier_domain::ports::*;
+use atelier_domain::state::Event;
+use atelier_domain::trace::TraceParent;
+use axum::Router;
+use axum::body::Body;
+use http::{HeaderMap, Request, StatusCode};
+use http_body_util::BodyExt as _;
+use serde_json::{Value, json};
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+use tower::ServiceExt as _;
+
+#[derive(Default)]
+struct Kept {
+    jobs: Vec<Job>,
+    assets: Vec<Asset>,
+    keys: HashMap<(WorkspaceId, String), ([u8; 16], JobId)>,
+}
+
+/// Jobs, assets and URLs in memory.
+#[derive(Default)]
+pub struct MemoryStore {
+    kept: Mutex<Kept>,
+    changed: Notify,
+    pub jobs_are_down: AtomicBool,
+    pub assets_are_down: AtomicBool,
+    pub panics: AtomicBool,
+}
+
+impl MemoryStore {
+    fn answer(&self) -> Result<MutexGuard<'_, Kept>, StoreUnavailable> {
+        assert!(!self.panics.load(Ordering::SeqCst), "the store panics on purpose");
+        if self.jobs_are_down.load(Ordering::SeqCst) {
+            return Err(StoreUnavailable { source: "connection refused by redis.secret:6379".into() });
+        }
+        Ok(self.kept.lock().unwrap())
+    }
+
+    pub fn jobs(&self) -> Vec<Job> {
+        self.kept.lock().unwrap().jobs.clone()
+    }
+
+    pub fn keep_asset(&self, asset: Asset) {
+        self.kept.lock().unwrap().assets.push(asset);
+    }
+
+    /// Changes the job as a worker would.
+    pub fn change(&self, id: &str, change: impl FnOnce(&mut Job)) {
+        change(self.kept.lock().unwrap().jobs.iter_mut().find(|job| job.id.as_str() == id).unwrap());
+        self.changed.notify_waiters();
+    }
+
+    fn find(kept: &Kept, workspace: &WorkspaceId, id: &JobId) -> Option<Job> {
+        kept.jobs.iter().find(|job| job.id == *id && job.body.workspace_id == *workspace).cloned()
+    }
+}
+
+#[async_trait]
+impl JobStore for MemoryStore {
+    async fn admit(&self, new: NewJob) -> Result<Admission, StoreUnavailable> {
+        let mut kept = self.answer()?;
+        let workspace = new.job.body.workspace_id.clone();
+        if let Some(Idempotency { key, fingerprint }) = new.idempotency {
+            if let Some((before, id)) = kept.keys.get(&(workspace.clone(), key.clone())) {
+                let is_same = *before == fingerprint;
+                let first = Self::find(&kept, &workspace, id).unwrap();
+                return Ok(if is_same {
+                    Admission::Repeated(Box::new(first))
+                } else {
+                    Admission::KeyReused(first.id)
+                });
+            }
+            kept.keys.insert((workspace, key), (fingerprint, new.job.id.clone()));
+        }
+        kept.jobs.push(new.job);
+        Ok(Admission::Created)
+    }
+
+    async fn job(&self, workspace: &WorkspaceId, id: &JobId) -> Result<Option<Job>, StoreUnavailable> {
+        Ok(Self::find(&*self.answer()?, workspace, id))
+    }
+
+    async fn jobs(&self, workspace: &WorkspaceId, filter: &JobFilter) -> Result<Page<Job>, StoreUnavailable> {
+        let kept = self.answer()?;
+        let fits = |job: &&Job| {
+            job.body.workspace_id == *workspace
+                && filter.state.is_none_or(|state| job.state == state)
+                && filter.operation.is_none_or(|operation| job.body.spec.operation == operation)
+                && filter.provider.is_none_or(|provider| job.body.spec.provider == provider)
+        };
+        let all: Vec<Job> = kept.jobs.iter().rev().filter(fits).cloned().collect();
+        let skipped = (u64::from(filter.page) - 1) * u64::from(filter.limit);
+        let items = all.iter().skip(skipped as usize).take(filter.limit as usize).cloned().collect();
+        Ok(Page { items, total: all.len() as u64 })
+    }
+
+    async fn cancel(
+        &self,
+        workspace: &WorkspaceId,
+        id: &JobId,
+        now: Timestamp,
+    ) -> Result<CancelOutcome, StoreUnavailable> {
+        let mut kept = self.answer()?;
+        let found = kept.jobs.iter_mut().find(|job| job.id == *id && job.body.workspace_id == *workspace);
+        let Some(job) = found else { return Ok(CancelOutcome::Unknown) };
+        let outcome = match job.apply(Event::Cancelled, now) {
+            Ok(()) => CancelOutcome::Cancelled(Box::new(job.clone())),
+            Err(_) => CancelOutcome::AlreadyEnded(Box::new(job.clone())),
+        };
+        Ok(outcome)
+    }
+
+    async fn wait_for_end(
+        &self,
+        workspace: &WorkspaceId,
+        id: &JobId,
+        limit: Duration,
+    ) -> Result<Option<Job>, StoreUnavailable> {
+        let wait = async {
+            loop {
+                let changed = self.changed.notified();
+                match self.job(workspace, id).await {
+                    Ok(Some(job)) if !job.state.is_terminal() => changed.await,
+                    other => return other,
+                }
+            }
+        };
+        match tokio::time::timeout(limit, wait).await {
+            Ok(ended) => ended,
+            Err(_) => self.job(workspace, id).await,
+        }
+    }
+
+    async fn asset(&self, workspace: &WorkspaceId, id: &AssetId) -> Result<Option<Asset>, StoreUnavailable> {
+        let kept = self.answer()?;
+        Ok(kept.assets.iter().find(|asset| asset.id == *id && asset.workspace_id == *workspace).cloned())
+    }
+
+    async fn ready(&self) -> Result<(), StoreUnavailable> {
+        self.answer().map(|_| ())
+    }
+}
+
+#[async_trait]
+impl AssetStore for MemoryStore {
+    async fn put(&self, _: NewObject, _: ByteStream) -> Result<StoredObject, PutError> {
+        unreachable!("the api stores no media")
+    }
+
+    async fn put_manifest(&self, _: &Asset) -> Result<(), PutError> {
+        unreachable!("the api stores no media")
+    }
+
+    async fn read(&self, _: &str, _: u64) -> Result<Option<axum::body::Bytes>, PutError> {
+        unreachable!("the api reads no media")
+    }
+
+    async fn remove(&self, _: &str) -> Result<(), PutError> {
+        unreachable!("the api removes no media")
+    }
+
+    async fn signed_url(&self, asset: &Asset, ttl: Duration) -> Result<String, PutError> {
+        AssetStore::ready(self).await?;
+        Ok(format!("https://s3.example/{}?X-Amz-Expires={}", asset.key, ttl.as_secs()))
+    }
+
+    async fn ready(&self) -> Result<(), PutError> {
+        if self.assets_are_down.load(Ordering::SeqCst) {
+            return Err(PutError::Unavailable("no route to s3.secret".into()));
+        }
+        Ok(())
+    }
+}
+
+/// Remembers what it was asked. By default nothing is recorded.
+#[derive(Default)]
+pub struct MemoryTelemetry {
+    pub requests: Mutex<Vec<(String, String, Option<TraceParent>)>>,
+    recorded: Option<TraceParent>,
+    next_id: AtomicU64,
+}
+
+impl MemoryTelemetry {
+    /// Every span has this context.
+    pub fn recording(context: TraceParent) -> Self {
+        Self { recorded: Some(context), ..Self::default() }
+    }
+}
+
+impl Telemetry for MemoryTelemetry {
+    fn request(&self, method: &str, route: &str, parent: Option<TraceParent>) -> tracing::Span {
+        self.requests.lock().unwrap().push((method.to_owned(), route.to_owned(), parent));
+        tracing::Span::none()
+    }
+
+    fn send(&self, _: Step) -> tracing::Span {
+        tracing::Span::none()
+    }
+
+    fn step(&self, _: &Job, _: Step) -> tracing::Span {
+        unreachable!("the api does no steps")
+    }
+
+    fn context_of(&self, _: &tracing::Span) -> Option<TraceParent> {
+        self.recorded
+    }
+
+    fn fresh_span_id(&self) -> u64 {
+        self.next_id.fetch_add(1, Ordering::SeqCst) + 1
+    }
+
+    fn media(&self, _: &Job) {
+        unreachable!("the api ends no media span")
+    }
+}
+
+/// The api with its ports.
+pub struct Api {
+    pub store: Arc<MemoryStore>,
+    pub telemetry: Arc<MemoryTelemetry>,
+    pub draining: CancellationToken,
+    pub router: Router,
+}
+
+impl Default for Api {
+    fn default() -> Self {
+        Self::with(MemoryTelemetry::default(), ApiSettings::default())
+    }
+}
+
+impl Api {
+    pub fn with(telemetry: MemoryTelemetry, settings: ApiSettings) -> Self {
+        let store = Arc::new(MemoryStore::default());
+        let telemetry = Arc::new(telemetry);
+        let draining = CancellationToken::new();
+        let state = ApiState {
+            jobs: store.clone(),
+            assets: store.clone(),
+            telemetry: telemetry.clone(),
+            catalogue: Arc::new(Catalogue::builtin().unwrap()),
+            keys: ApiKeys::new([("acme-key", "acme"), ("beta-key", "beta")]).unwrap(),
+            exceptions: Arc::new(Exceptions::new(["127.0.0.1:8090".to_owned()])),
+            settings: Arc::new(settings),
+            draining: draining.clone(),
+        };
+        Self { store, telemetry, draining, router: router(state) }
+    }
+
+    pub async fn send(&self, request: Request<Body>) -> Answer {
+        let response = self.router.clone().oneshot(request).await.unwrap();
+        let (status, headers) = (response.status(), response.headers().clone());
+        let bytes = response.into_body().collect().await.unwrap().to_bytes();
+        let content_type = headers.get("content-type").map(|value| value.to_str().unwrap().to_owned());
+        assert_eq!(content_type.as_deref(), Some("application/json"), "every answer is JSON");
+        Answer { status, headers, json: serde_json::from_slice(&bytes).unwrap() }
+    }
+
+    pub async fn get(&self, path: &str) -> Answer {
+        self.send(request("GET", path, &[("x-api-key", "acme-key")], Body::empty())).await
+    }
+
+    pub async fn post(&self, path: &str, body: &Value) -> Answer {
+        let headers = [("x-api-key", "acme-key"), ("content-type", "application/json")];
+        self.send(request("POST", path, &headers, Body::from(body.to_string()))).await
+    }
+
+    /// Admits a job and gives its id.
+    pub async fn admitted(&self, body: &Value) -> String {
+        let answer = self.post("/api/v1/media/jobs", body).await;
+        assert_eq!(answer.status, StatusCode::CREATED, "{}", answer.json);
+        answer.json["data"]["id"].as_str().unwrap().to_owned()
+    }
+}
+
+pub struct Answer {
+    pub status: StatusCode,
+    pub headers: HeaderMap,
+    pub json: Value,
+}
+
+impl Answer {
+    /// Checks status, envelope and code of an error and gives its message.
+    pub fn refused(&self, status: u16, code: &str) -> String {
+        assert_eq!(self.status.as_u16(), status, "{}", self.json);
+        assert_eq!(self.json["error"]["code"], code, "{}", self.json);
+        assert_eq!(self.json.as_object().unwrap().len(), 1, "{}", self.json);
+        self.json["error"]["message"].as_str().unwrap().to_owned()
+    }
+
+    /// The fields that a 400 names.
+    pub fn fields(&self) -> Vec<&str> {
+        let fields =
+            self.json["error"]["details"]["fields"].as_array().map(Vec::as_slice).unwrap_or_default();
+        fields.iter().map(|error| error["field"].as_str().unwrap()).collect()
+    }
+}
+
+pub fn request(method: &str, path: &str, headers: &[(&str, &str)], body: Body) -> Request<Body> {
+    let mut request = Request::builder().method(method).uri(path);
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    request.body(body).unwrap()
+}
+
+pub fn image() -> Value {
+    json!({"operation": "image_gen", "provider": "fal", "prompt": "a fox in the snow"})
+}
+
+pub fn video() -> Value {
+    json!({
+        "operation": "video_from_image", "provider": "runway", "model": "gen4_turbo", "prompt": "slow pan",
+        "input_url": "https://example.com/a.png", "config": {"duration": 5},
+    })
+}
+
+pub fn asset_of(job: &JobId, workspace: &str, content_type: &str) -> Asset {
+    Asset {
+        id: AssetId::of(job, 0),
+        workspace_id: workspace.parse().unwrap(),
+        job_id: job.clone(),
+        index: 0,
+        operation: Operation::ImageGen,
+        provider: Provider::Fal,
+        model: "fal-ai/flux/schnell".to_owned(),
+        key: format!("{workspace}/2026/11/22/{job}/0.png"),
+        content_type: content_type.to_owned(),
+        size_bytes: 1234,
+        sha256: "ab".repeat(32),
+        created_at: "2026-11-22T10:00:00Z".parse().unwrap(),
+    }
+}

@@ -1,0 +1,15 @@
+//! The HTTP surface, over ports that live in memory.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "helpers of tests stop the test"
+)]
+
+mod admission;
+mod auth;
+mod fakes;
+mod reading;
+mod serving;
+mod surface;

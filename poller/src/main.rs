@@ -1,0 +1,16 @@
+//! `atelier-poller`: does the step `check`, and promotes due steps.
+
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use atelier_poller::program;
+use atelier_runtime::main_of;
+
+fn main() -> ExitCode {
+    main_of("atelier-poller", |program, settings: program::Settings| {
+        let (telemetry, shutdown) = (settings.telemetry.clone(), settings.shutdown.clone());
+        program.run(None, &telemetry, &shutdown, |telemetry, shutdown| {
+            program::run(settings, Arc::new(telemetry), shutdown)
+        })
+    })
+}

@@ -1,0 +1,231 @@
+//! Settings of the providers. Each default says why; each fact behind one is in its provider's file.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use atelier_domain::money::MicroUsd;
+use serde::Deserialize;
+use url::Url;
+
+use crate::transport::{TransportSettings, TransportSetupError};
+use crate::wire::Endpoint;
+use crate::{elevenlabs, fal, runway};
+
+/// All providers of a process. An empty table is a working configuration.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ProviderSettings {
+    /// The HTTP client.
+    pub transport: TransportSettings,
+    /// ElevenLabs.
+    pub elevenlabs: EndpointSettings<ElevenLabsOptions>,
+    /// Fal.
+    pub fal: EndpointSettings<NoOptions>,
+    /// Runway.
+    pub runway: EndpointSettings<RunwayOptions>,
+}
+
+/// Where one provider is, how long to wait for it, and what is particular to it.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default, bound = "Options: Deserialize<'de> + Default")]
+pub struct EndpointSettings<Options> {
+    /// Another host: a regional one, a simulator. May have a path. The provider's own when absent.
+    pub base_url: Option<String>,
+    /// For the paid call, up to the head of a media reply. Long, because giving up leaves an unknown outcome.
+    pub submit_timeout_ms: u64,
+    /// For one status request. Short, because asking again is free.
+    pub check_timeout_ms: u64,
+    /// For a cancel.
+    pub abandon_timeout_ms: u64,
+    /// What is particular to this provider.
+    pub options: Options,
+}
+
+impl<Options: Default> Default for EndpointSettings<Options> {
+    fn default() -> Self {
+        Self {
+            base_url: None,
+            submit_timeout_ms: 120_000,
+            check_timeout_ms: 30_000,
+            abandon_timeout_ms: 30_000,
+            options: Options::default(),
+        }
+    }
+}
+
+/// A provider without particular settings.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NoOptions {}
+
+/// What is particular to ElevenLabs.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ElevenLabsOptions {
+    /// Millionths of a dollar for one character, by model. Replaces the whole built-in table. A model without an
+    /// entry has no reported cost; the catalogue's estimate stands then.
+    pub price_per_character_micro_usd: BTreeMap<String, MicroUsd>,
+    /// Whether the `character-cost` header counts credits, that is characters already multiplied by the model's
+    /// factor. Uncertain; off, as the header's name says characters.
+    pub is_character_cost_in_credits: bool,
+    /// Millionths of a dollar for one credit; used when the header counts credits.
+    pub price_per_credit_micro_usd: MicroUsd,
+}
+
+impl Default for ElevenLabsOptions {
+    fn default() -> Self {
+        let prices = elevenlabs::PRICE_PER_CHARACTER_MICRO_USD;
+        Self {
+            price_per_character_micro_usd: prices
+                .iter()
+                .map(|(model, price)| ((*model).to_owned(), *price))
+                .collect(),
+            is_character_cost_in_credits: false,
+            price_per_credit_micro_usd: elevenlabs::PRICE_PER_CREDIT_MICRO_USD,
+        }
+    }
+}
+
+/// What is particular to Runway.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RunwayOptions {
+    /// Value of `X-Runway-Version`. The adapter is written for the default.
+    pub api_version: String,
+    /// Whether a 502 to a paid call counts as load shedding, that is as work not taken. The provider's pages say so,
+    /// but a proxy also answers 502 when the reply got lost; off, because then the work would be paid twice.
+    pub resubmit_on_load_shedding: bool,
+    /// Largest image sent inside the request, before encoding.
+    pub max_inline_image_bytes: usize,
+}
+
+impl Default for RunwayOptions {
+    fn default() -> Self {
+        Self {
+            api_version: runway::API_VERSION.to_owned(),
+            resubmit_on_load_shedding: false,
+            max_inline_image_bytes: runway::MAX_INLINE_IMAGE_BYTES,
+        }
+    }
+}
+
+/// Why the providers cannot be set up.
+#[derive(Debug, thiserror::Error)]
+pub enum SetupError {
+    /// Settings are wrong; all problems at once.
+    #[error("the provider settings are wrong: {}", .0.join("; "))]
+    Settings(Vec<String>),
+    /// The HTTP client cannot be made.
+    #[error(transparent)]
+    Transport(#[from] TransportSetupError),
+}
+
+/// The checked endpoints.
+pub(crate) struct Endpoints {
+    pub(crate) elevenlabs: Endpoint,
+    pub(crate) fal: Endpoint,
+    pub(crate) runway: Endpoint,
+}
+
+impl ProviderSettings {
+    /// Checks everything and names every problem.
+    pub(crate) fn endpoints(&self) -> Result<Endpoints, SetupError> {
+        let connect_ms = self.transport.connect_timeout_ms;
+        let endpoints = (
+            self.elevenlabs.endpoint("elevenlabs", elevenlabs::BASE_URL, connect_ms),
+            self.fal.endpoint("fal", fal::BASE_URL, connect_ms),
+            self.runway.endpoint("runway", runway::BASE_URL, connect_ms),
+        );
+        match endpoints {
+            (Ok(elevenlabs), Ok(fal), Ok(runway)) => Ok(Endpoints { elevenlabs, fal, runway }),
+            (elevenlabs, fal, runway) => {
+                let all = [elevenlabs.err(), fal.err(), runway.err()];
+                Err(SetupError::Settings(all.into_iter().flatten().flatten().collect()))
+            }
+        }
+    }
+}
+
+impl<Options> EndpointSettings<Options> {
+    fn endpoint(
+        &self,
+        provider: &str,
+        default_base: &str,
+        connect_timeout_ms: u64,
+    ) -> Result<Endpoint, Vec<String>> {
+        let mut problems = Vec::new();
+        for (name, value) in [
+            ("submit_timeout_ms", self.submit_timeout_ms),
+            ("check_timeout_ms", self.check_timeout_ms),
+            ("abandon_timeout_ms", self.abandon_timeout_ms),
+        ] {
+            if value <= connect_timeout_ms {
+                problems.push(format!(
+                    "{provider}.{name} is {value}, but must be longer than transport.connect_timeout_ms ({connect_timeout_ms})"
+                ));
+            }
+        }
+        let base = match base_url(self.base_url.as_deref().unwrap_or(default_base)) {
+            Ok(base) if problems.is_empty() => base,
+            Ok(_) => return Err(problems),
+            Err(problem) => {
+                problems.push(format!("{provider}.base_url {problem}"));
+                return Err(problems);
+            }
+        };
+        Ok(Endpoint {
+            base,
+            submit_timeout: Duration::from_millis(self.submit_timeout_ms),
+            check_timeout: Duration::from_millis(self.check_timeout_ms),
+            abandon_timeout: Duration::from_millis(self.abandon_timeout_ms),
+        })
+    }
+}
+
+fn base_url(text: &str) -> Result<Url, String> {
+    let url = Url::parse(text).map_err(|_| "is not a URL".to_owned())?;
+    if !matches!(url.scheme(), "http" | "https") {
+        return Err(format!("has the scheme `{}`; https was expected", url.scheme()));
+    }
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err("holds a user name or password".to_owned());
+    }
+    if url.query().is_some() || url.fragment().is_some() {
+        return Err("holds a query or a fragment".to_owned());
+    }
+    Ok(url)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_defaults_are_a_working_configuration() {
+        let settings: ProviderSettings = serde_json::from_str("{}").unwrap();
+        assert_eq!(settings, ProviderSettings::default());
+        let endpoints = settings.endpoints().unwrap_or_else(|error| panic!("{error}"));
+        assert_eq!(endpoints.elevenlabs.base.as_str(), "https://api.elevenlabs.io/");
+        assert_eq!(endpoints.fal.base.as_str(), "https://queue.fal.run/");
+        assert_eq!(endpoints.runway.base.as_str(), "https://api.dev.runwayml.com/");
+    }
+
+    #[test]
+    fn unknown_keys_are_refused() {
+        for text in [r#"{"pika": {}}"#, r#"{"fal": {"url": "x"}}"#, r#"{"runway": {"options": {"x": 1}}}"#] {
+            assert!(serde_json::from_str::<ProviderSettings>(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn every_problem_is_named_at_once() {
+        let settings: ProviderSettings = serde_json::from_str(
+            r#"{"fal": {"base_url": "ftp://x"}, "runway": {"base_url": "http://u:p@x", "check_timeout_ms": 5}}"#,
+        )
+        .unwrap();
+        let message = settings.endpoints().err().unwrap().to_string();
+        for part in ["fal.base_url", "runway.base_url", "runway.check_timeout_ms"] {
+            assert!(message.contains(part), "{part}: {message}");
+        }
+    }
+}

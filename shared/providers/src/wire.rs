@@ -1,0 +1,190 @@
+//! What a provider file must say: pure translations between the domain's calls and one HTTP exchange each.
+
+use std::time::Duration;
+
+use atelier_domain::Timestamp;
+use atelier_domain::error::ProviderError;
+use atelier_domain::job::{JobSpec, RemoteOperation};
+use atelier_domain::money::MicroUsd;
+use atelier_domain::operation::Provider;
+use atelier_domain::ports::{Abandoned, Checked, ProviderKey, SubmitCall};
+use url::Url;
+
+use crate::exchange::{Header, HttpReply, HttpRequest, ReplyHead};
+
+/// A provider's protocol. Values in, values out: no clock, no network, no state.
+pub(crate) trait Wire: Send + Sync + 'static {
+    /// Whose protocol it is.
+    const PROVIDER: Provider;
+
+    /// The paid call, or why it cannot be made. An error here means that nothing was sent.
+    fn encode_submit(&self, call: &SubmitCall, endpoint: &Endpoint) -> Result<HttpRequest, ProviderError>;
+
+    /// The answer to a paid call, when it was read whole.
+    fn decode_submit(
+        &self,
+        reply: &HttpReply,
+        endpoint: &Endpoint,
+        now: Timestamp,
+    ) -> Result<Accepted, ProviderError>;
+
+    /// The head of an answer that holds the media. Providers that only accept work never ask for one.
+    fn decode_media(&self, head: &ReplyHead, spec: &JobSpec) -> Result<MediaFacts, ProviderError> {
+        let _ = spec;
+        Err(malformed(head.status, "media came where a short answer was expected"))
+    }
+
+    /// The first question of a status check. Providers that answer at once have no operation to ask about.
+    fn encode_check(&self, look: &Look<'_>, endpoint: &Endpoint) -> Result<HttpRequest, ProviderError> {
+        let _ = endpoint;
+        Err(no_operation(look))
+    }
+
+    /// The answer to the first question of a check.
+    fn decode_check(
+        &self,
+        reply: &HttpReply,
+        look: &Look<'_>,
+        endpoint: &Endpoint,
+    ) -> Result<CheckStep, ProviderError> {
+        let _ = (reply, endpoint);
+        Err(no_operation(look))
+    }
+
+    /// The cancel; `None` where the provider has no such call.
+    fn encode_abandon(
+        &self,
+        look: &Look<'_>,
+        endpoint: &Endpoint,
+    ) -> Result<Option<HttpRequest>, ProviderError> {
+        let _ = (look, endpoint);
+        Ok(None)
+    }
+
+    /// The answer to a cancel.
+    fn decode_abandon(&self, reply: &HttpReply) -> Result<Abandoned, ProviderError> {
+        let _ = reply;
+        Ok(Abandoned::NotSupported)
+    }
+}
+
+/// Where a provider is and how long to wait for it.
+#[derive(Debug, Clone)]
+pub(crate) struct Endpoint {
+    pub(crate) base: Url,
+    pub(crate) submit_timeout: Duration,
+    pub(crate) check_timeout: Duration,
+    pub(crate) abandon_timeout: Duration,
+}
+
+impl Endpoint {
+    /// The base URL with these segments after it, each percent-encoded as needed.
+    pub(crate) fn url<'a>(&self, segments: impl IntoIterator<Item = &'a str>) -> Url {
+        let mut url = self.base.clone();
+        // Only URLs without a host have no path, and settings admit none of them.
+        if let Ok(mut path) = url.path_segments_mut() {
+            path.pop_if_empty().extend(segments);
+        }
+        url
+    }
+
+    /// Whether credentials for this provider may be sent to that URL.
+    pub(crate) fn owns(&self, url: &Url) -> bool {
+        url.origin() == self.base.origin() && url.username().is_empty() && url.password().is_none()
+    }
+}
+
+/// What a check or a cancel is about.
+pub(crate) struct Look<'a> {
+    pub(crate) spec: &'a JobSpec,
+    pub(crate) remote: &'a RemoteOperation,
+    pub(crate) key: &'a ProviderKey,
+}
+
+/// The provider took the work.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Accepted {
+    pub(crate) remote: RemoteOperation,
+    pub(crate) status: Option<String>,
+}
+
+/// What the head of a media reply tells.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct MediaFacts {
+    pub(crate) content_type: Option<String>,
+    pub(crate) request_id: Option<String>,
+    pub(crate) cost: Option<MicroUsd>,
+}
+
+/// Reads the answer to the second question of a check.
+pub(crate) type DecodeResult = fn(&HttpReply) -> Result<Checked, ProviderError>;
+
+/// After the first answer of a check.
+#[derive(Debug)]
+pub(crate) enum CheckStep {
+    /// That was all.
+    Done(Checked),
+    /// The result is behind a second question; `decode` reads its answer. There is never a third.
+    Then { request: Box<HttpRequest>, decode: DecodeResult },
+}
+
+/// The header that carries the key. A key that no header can carry is refused before anything is sent.
+pub(crate) fn key_header(
+    name: &'static str,
+    scheme: &str,
+    key: &ProviderKey,
+) -> Result<Header, ProviderError> {
+    let key = key.0.expose();
+    if key.is_empty() || !key.bytes().all(|byte| byte.is_ascii_graphic()) {
+        let message = "the stored key is empty or holds blanks or unprintable characters".to_owned();
+        return Err(ProviderError::Unauthorized { message });
+    }
+    Ok(Header::secret(name, format!("{scheme}{key}")))
+}
+
+/// What the statuses mean that mean the same at every provider, for calls that cost nothing. A job only fails by it
+/// when the operation is unknown; everything else leaves it waiting.
+pub(crate) fn free_call_error(reply: &HttpReply, message: String) -> ProviderError {
+    let status = reply.head.status;
+    match status {
+        401 | 403 => ProviderError::Unauthorized { message },
+        402 => ProviderError::Quota { message },
+        404 | 410 => ProviderError::UnknownOperation { message },
+        429 => ProviderError::RateLimited { message, retry_after: reply.head.retry_after(None) },
+        408 | 425 | 500..=599 => ProviderError::Unavailable { message, status: status.to_string() },
+        300..=399 => malformed(status, "it redirects, which is not followed; the base URL may be wrong"),
+        _ => malformed(status, &message),
+    }
+}
+
+/// An answer that the contract does not know. Keeps the status.
+pub(crate) fn malformed(status: u16, message: &str) -> ProviderError {
+    ProviderError::Malformed { message: message.to_owned(), status: status.to_string() }
+}
+
+/// A 2xx answer to a paid call that cannot be read: the work was taken, but under which id is not known to us. That
+/// is an unknown outcome, and never a reason to submit again by itself.
+pub(crate) fn unreadable_acceptance(reply: &HttpReply, what: &str) -> ProviderError {
+    let length = if reply.is_cut { "longer than the limit" } else { "whole" };
+    ProviderError::UnknownOutcome {
+        message: format!("it answered HTTP {} but {what} (the body was {length})", reply.head.status),
+    }
+}
+
+/// The request is wrong, found out before it was sent.
+pub(crate) fn invalid(message: impl Into<String>) -> ProviderError {
+    ProviderError::Invalid { message: message.into(), status: "not_sent".to_owned() }
+}
+
+/// A text that may stand as one path segment: not empty, not a dot segment, of a sane length.
+pub(crate) fn is_path_segment(text: &str) -> bool {
+    !text.is_empty()
+        && text.len() <= 200
+        && !matches!(text, "." | "..")
+        && !text.chars().any(char::is_control)
+}
+
+fn no_operation(look: &Look<'_>) -> ProviderError {
+    let message = format!("{} answers at once and has no operation to ask about", look.spec.provider);
+    ProviderError::UnknownOperation { message }
+}

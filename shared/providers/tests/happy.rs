@@ -1,0 +1,142 @@
+//! A job's whole way at each provider, and what only one of them does.
+
+use std::time::Duration;
+
+use atelier_domain::error::ProviderError;
+use atelier_domain::job::{Output, OutputSource};
+use atelier_domain::money::MicroUsd;
+use atelier_domain::operation::Provider;
+use atelier_domain::ports::{Abandoned, Checked, Providers, Submitted};
+use atelier_providers::{ProviderSettings, Registry, SetupError};
+use axum::http::Response;
+
+use crate::adapters::{Adapter, ELEVENLABS, FAL, OPERATION_ID, RUNWAY, key, now};
+use crate::contract::collected;
+use crate::stand::{Rude, RudeStand, Stand, install_crypto, json};
+
+#[tokio::test]
+async fn speech_comes_with_its_type_request_id_and_cost() {
+    let stand = Stand::start(|_, _| {
+        Response::builder()
+            .header("content-type", "audio/mpeg")
+            .header("request-id", "req_1")
+            .header("character-cost", "21")
+            .body("ID3 speech".into())
+            .unwrap()
+    })
+    .await;
+    let Submitted::Bytes { content_type, body, request_id, cost } =
+        ELEVENLABS.submit(&stand.base()).await.unwrap()
+    else {
+        panic!("accepted")
+    };
+    assert_eq!(content_type.as_deref(), Some("audio/mpeg"));
+    assert_eq!(request_id.as_deref(), Some("req_1"));
+    assert_eq!(cost, Some(MicroUsd(1_680)));
+    assert_eq!(collected(body).await.unwrap(), b"ID3 speech");
+}
+
+#[tokio::test]
+async fn speech_that_stalls_ends_with_an_error_in_time() {
+    let head =
+        "HTTP/1.1 200 OK\r\ncontent-type: audio/mpeg\r\ntransfer-encoding: chunked\r\n\r\n3\r\nID3\r\n";
+    let stand = RudeStand::start(Rude::SayAndHang(head.to_owned())).await;
+    let Submitted::Bytes { body, .. } = ELEVENLABS.submit(&stand.base()).await.unwrap() else {
+        panic!("accepted")
+    };
+    let broken = tokio::time::timeout(Duration::from_secs(5), collected(body)).await.unwrap().unwrap_err();
+    assert!(broken.message.contains("no byte came for 300 ms"), "{broken}");
+}
+
+#[tokio::test]
+async fn speech_has_no_operation_to_ask_about() {
+    let error = ELEVENLABS.check("http://127.0.0.1:9").await.unwrap_err();
+    assert!(matches!(error, ProviderError::UnknownOperation { .. }), "{error:?}");
+    assert_eq!(ELEVENLABS.abandon("http://127.0.0.1:9").await.unwrap(), Abandoned::NotSupported);
+}
+
+#[tokio::test]
+async fn an_image_is_queued_asked_about_and_found() {
+    let (submit_targets, found) = whole_way(FAL).await;
+    let own = format!("/fal-ai/flux/requests/{OPERATION_ID}");
+    assert_eq!(
+        submit_targets,
+        [
+            "POST /fal-ai/flux/dev".to_owned(),
+            format!("GET {own}/status"),
+            format!("GET {own}"),
+            format!("PUT {own}/cancel"),
+        ]
+    );
+    let outputs = vec![link("https://v3.fal.media/files/a.png", "image/png")];
+    assert_eq!(found, Checked::Ready { outputs, status: "COMPLETED".to_owned(), cost: None });
+}
+
+#[tokio::test]
+async fn a_video_is_created_asked_about_and_found() {
+    let (submit_targets, found) = whole_way(RUNWAY).await;
+    assert_eq!(
+        submit_targets,
+        [
+            "POST /v1/text_to_video".to_owned(),
+            format!("GET /v1/tasks/{OPERATION_ID}"),
+            format!("DELETE /v1/tasks/{OPERATION_ID}"),
+        ]
+    );
+    let outputs = vec![link("https://cdn.example.com/a.mp4?_jwt=secret", "video/mp4")];
+    let cost = Some(MicroUsd(600_000));
+    assert_eq!(found, Checked::Ready { outputs, status: "SUCCEEDED".to_owned(), cost });
+}
+
+#[tokio::test]
+async fn a_failed_image_is_found_behind_completed() {
+    let stand = Stand::start(|seen, _| {
+        if seen.target.ends_with("/status") {
+            return json(200, serde_json::json!({"status": "COMPLETED", "error": "Unexpected status code: 422"}));
+        }
+        let detail = serde_json::json!([{"loc": ["body", "prompt"], "msg": "flagged", "type": "content_policy_violation"}]);
+        json(422, serde_json::json!({ "detail": detail }))
+    })
+    .await;
+    let error = ProviderError::Rejected {
+        message: "prompt: flagged".to_owned(),
+        status: "content_policy_violation".to_owned(),
+    };
+    assert_eq!(FAL.check(&stand.base()).await.unwrap(), Checked::Failed { error, cost: None });
+}
+
+#[tokio::test]
+async fn providers_without_an_adapter_are_absent() {
+    install_crypto();
+    let registry = Registry::new(&ProviderSettings::default()).unwrap();
+    let present: Vec<Provider> =
+        Provider::ALL.iter().copied().filter(|provider| registry.get(*provider).is_some()).collect();
+    assert_eq!(present, [Provider::ElevenLabs, Provider::Fal, Provider::Runway]);
+}
+
+#[tokio::test]
+async fn wrong_settings_are_refused_at_start() {
+    install_crypto();
+    let settings: ProviderSettings =
+        serde_json::from_str(r#"{"fal": {"base_url": "queue.fal.run"}}"#).unwrap();
+    assert!(matches!(Registry::new(&settings), Err(SetupError::Settings(problems)) if problems.len() == 1));
+}
+
+/// Submits, checks and abandons; gives the requests that were made and what the check found.
+async fn whole_way(adapter: Adapter) -> (Vec<String>, Checked) {
+    let stand = Stand::start(move |seen, base| adapter.good(seen, base)).await;
+    let base = stand.base();
+    let registry = adapter.registry(&base);
+    let provider = registry.get(adapter.provider).unwrap();
+    let Submitted::Accepted { remote, .. } = adapter.submit(&base).await.unwrap() else {
+        panic!("bytes came")
+    };
+    assert_eq!((remote.id.as_str(), remote.submitted_at), (OPERATION_ID, now()));
+    let found = provider.check(&adapter.spec(), &remote, &key()).await.unwrap();
+    assert_eq!(provider.abandon(&adapter.spec(), &remote, &key()).await.unwrap(), Abandoned::Stopped);
+    (stand.seen().into_iter().map(|seen| format!("{} {}", seen.method, seen.target)).collect(), found)
+}
+
+fn link(url: &str, content_type: &str) -> Output {
+    Output { source: OutputSource::Link(url.to_owned()), content_type: Some(content_type.to_owned()) }
+}

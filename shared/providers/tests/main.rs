@@ -1,0 +1,16 @@
+//! The adapters and the fetcher against real sockets.
+
+#[cfg(test)]
+mod adapters;
+#[cfg(test)]
+mod contract;
+#[cfg(test)]
+mod fetch;
+#[cfg(test)]
+mod happy;
+#[cfg(test)]
+mod spans;
+#[cfg(test)]
+mod stand;
+#[cfg(test)]
+mod transport;

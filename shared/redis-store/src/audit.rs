@@ -1,0 +1,112 @@
+//! Looks at every job in a Redis and says which invariants do not hold. For tests, chaos runs and operators; reads
+//! everything, so not for a busy production Redis.
+
+use std::collections::HashSet;
+
+use atelier_domain::ids::JobId;
+use atelier_domain::invariant::Invariant;
+use atelier_domain::job::Job;
+use atelier_domain::operation::Step;
+use redis::{AsyncCommands, RedisResult};
+
+use crate::connect::{Redis, twice};
+use crate::record;
+
+/// What was found.
+#[derive(Debug, Default)]
+pub struct Audit {
+    /// All jobs.
+    pub jobs: Vec<Job>,
+    /// Each broken promise, with the job.
+    pub violations: Vec<(Invariant, String)>,
+    /// Messages that stand in ready streams, held or not.
+    pub messages: usize,
+}
+
+/// Records read in one command.
+const CHUNK: usize = 500;
+
+/// Reads all records and queues.
+pub async fn run(redis: &Redis) -> RedisResult<Audit> {
+    twice(|| look(redis)).await
+}
+
+async fn look(redis: &Redis) -> RedisResult<Audit> {
+    let mut connection = redis.commands();
+    let mut audit = Audit::default();
+    let ids = job_ids(redis).await?;
+    let mut due = HashSet::new();
+    let checks: Vec<String> = connection.zrange(redis.keys.checks(), 0, -1).await?;
+    due.extend(checks.into_iter().map(|id| (Step::Check, id)));
+    let delayed: Vec<String> = connection.zrange(redis.keys.due(), 0, -1).await?;
+    for member in delayed {
+        if let Some((step, id)) = member.split_once(':')
+            && let Ok(step) = step.parse()
+        {
+            due.insert((step, id.to_owned()));
+        }
+    }
+    for step in Step::ALL.iter().copied().filter(|step| *step != Step::Check) {
+        let messages: redis::streams::StreamRangeReply = connection.xrange_all(redis.keys.stream(step)).await?;
+        audit.messages += messages.ids.len();
+        for message in messages.ids {
+            if let Some(id) = message.get::<String>("j") {
+                due.insert((step, id));
+            }
+        }
+    }
+    for ids in ids.chunks(CHUNK) {
+        let keys: Vec<String> = ids.iter().map(|id| redis.keys.job(id)).collect();
+        let records: Vec<Option<Vec<u8>>> = connection.mget(&keys).await?;
+        for (id, bytes) in ids.iter().zip(records) {
+            match bytes.map(|bytes| record::read(id, &bytes)) {
+                Some(Ok(job)) => {
+                    check_job(&job, &due, &mut audit.violations);
+                    audit.jobs.push(job);
+                }
+                Some(Err(reason)) => audit.violations.push((Invariant::AcceptedIsKept, format!("{id}: {reason}"))),
+                None => {}
+            }
+        }
+    }
+    Ok(audit)
+}
+
+fn check_job(job: &Job, due: &HashSet<(Step, String)>, violations: &mut Vec<(Invariant, String)>) {
+    let id = job.id.to_string();
+    if !job.state.is_terminal() {
+        let is_due = Step::ALL.iter().any(|step| due.contains(&(*step, id.clone())));
+        if !is_due || job.due_at.is_none() {
+            violations.push((Invariant::EveryJobIsDue, format!("{id} is {} and nothing will look at it", job.state)));
+        }
+    }
+    if job.body.remote.is_some() && job.body.attempts == 0 {
+        violations.push((Invariant::IntentBeforeCall, format!("{id} has a remote operation but no attempt")));
+    }
+    for asset in &job.body.assets {
+        if asset.id != atelier_domain::ids::AssetId::of(&job.id, asset.index) {
+            violations.push((Invariant::StableObjectKey, format!("{id} has the asset {}", asset.id)));
+        }
+    }
+}
+
+async fn job_ids(redis: &Redis) -> RedisResult<Vec<JobId>> {
+    let prefix = format!("{}j:", redis.keys.prefix());
+    let mut ids = Vec::new();
+    let mut cursor = 0u64;
+    loop {
+        let (next, keys): (u64, Vec<String>) = redis::cmd("SCAN")
+            .arg(cursor)
+            .arg("MATCH")
+            .arg(format!("{prefix}*"))
+            .arg("COUNT")
+            .arg(1000)
+            .query_async(&mut redis.commands())
+            .await?;
+        ids.extend(keys.iter().filter_map(|key| key.strip_prefix(&prefix)).filter_map(|id| id.parse().ok()));
+        cursor = next;
+        if cursor == 0 {
+            return Ok(ids);
+        }
+    }
+}

@@ -1,0 +1,89 @@
+//! Tells waiting callers that a job has ended, by one subscription a process.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use futures::StreamExt;
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+use tracing::warn;
+
+use crate::connect::{Backoff, Redis};
+
+/// Callers by the job they wait for. A message can be lost, so callers look for themselves from time to time.
+#[derive(Clone, Default)]
+pub(crate) struct Waiters {
+    by_job: Arc<Mutex<HashMap<String, (usize, Arc<Notify>)>>>,
+}
+
+/// Keeps a caller registered while it lives.
+pub(crate) struct Registration {
+    waiters: Waiters,
+    job: String,
+    bell: Arc<Notify>,
+}
+
+impl Waiters {
+    /// Registers a caller. Look at the job after this and before waiting, or its end may be missed.
+    pub(crate) fn register(&self, job: &str) -> Registration {
+        let mut by_job = self.by_job.lock().unwrap_or_else(PoisonError::into_inner);
+        let (count, bell) = by_job.entry(job.to_owned()).or_default();
+        *count += 1;
+        Registration { waiters: self.clone(), job: job.to_owned(), bell: bell.clone() }
+    }
+
+    fn ring(&self, job: &str) {
+        let by_job = self.by_job.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, bell)) = by_job.get(job) {
+            bell.notify_waiters();
+        }
+    }
+}
+
+impl Registration {
+    /// Waits for the bell, at most `limit`.
+    pub(crate) async fn wait(&self, limit: Duration) {
+        let _ = tokio::time::timeout(limit, self.bell.notified()).await;
+    }
+}
+
+impl Drop for Registration {
+    fn drop(&mut self) {
+        let mut by_job = self.waiters.by_job.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((count, _)) = by_job.get_mut(&self.job) {
+            *count -= 1;
+            if *count == 0 {
+                by_job.remove(&self.job);
+            }
+        }
+    }
+}
+
+/// Listens until `stop`; comes back by itself after every break.
+pub(crate) async fn listen(redis: Redis, waiters: Waiters, stop: CancellationToken) {
+    let mut backoff = Backoff::default();
+    loop {
+        let listening = async {
+            let mut subscription = redis.pubsub().await?;
+            subscription.subscribe(redis.keys.ended()).await?;
+            let mut messages = subscription.on_message();
+            while let Some(message) = messages.next().await {
+                if let Ok(job) = message.get_payload::<String>() {
+                    waiters.ring(&job);
+                }
+            }
+            redis::RedisResult::Ok(())
+        };
+        tokio::select! {
+            () = stop.cancelled() => return,
+            ended = listening => match ended {
+                Ok(()) => backoff.reset(),
+                Err(error) => warn!(error = %error, "subscription to ended jobs broke"),
+            }
+        }
+        if !backoff.wait(&stop).await {
+            return;
+        }
+    }
+}

@@ -1,0 +1,97 @@
+//! Every key, in one place. All keys of a shard carry its hash tag, so one script may touch them on Redis Cluster.
+//!
+//! | key | type | content | lives |
+//! |---|---|---|---|
+//! | `{q0}:j:<job>` | string | 48-byte header + JSON body, see [`crate::record`] | until the job has ended, then `retention_s` |
+//! | `{q0}:s:<step>` | stream, group `g` | ready work; one entry a message: `j` job id, `e` epoch | an entry until its verdict |
+//! | `{q0}:c` | sorted set | waiting jobs by the time of their next check in microseconds; a taken check stays in it with its lease's end as score | a member until its verdict |
+//! | `{q0}:d` | sorted set | other steps that are not due yet, as `<step>:<job>`, by time in microseconds | a member until promoted |
+//! | `{q0}:wc`, `{q0}:wd` | list of 0 or 1 | wake token: the head of `c` or `d` has moved forward | until somebody takes it |
+//! | `{q0}:i:<digest>` | string | idempotency key -> job id and request digest | `idempotency_ttl_s` |
+//! | `{q0}:x:<workspace>` | sorted set | jobs of a workspace by admission time | a member as long as its record, removed when it is met without one |
+//! | `{q0}:a:<asset>` | string | asset as JSON | `retention_s` |
+//! | `{q0}:b:<job>:<epoch>:<index>` | string | bytes of a paid reply that the asset store does not have yet | until stored, at most `retention_s` |
+//! | `{q0}:ended` | channel | ids of jobs that have just ended | - |
+
+use atelier_domain::ids::{AssetId, JobId, WorkspaceId};
+use atelier_domain::operation::Step;
+use sha2::{Digest, Sha256};
+
+/// Consumer group of every ready stream.
+pub const GROUP: &str = "g";
+
+/// The names of one shard.
+#[derive(Debug, Clone)]
+pub struct Keys {
+    prefix: String,
+}
+
+impl Keys {
+    /// Names of the shard with this number.
+    pub fn of_shard(number: u16) -> Self {
+        Self { prefix: format!("{{q{number}}}:") }
+    }
+
+    /// What every key of the shard begins with. Scripts build record keys from it.
+    pub fn prefix(&self) -> &str {
+        &self.prefix
+    }
+
+    /// A job's record.
+    pub fn job(&self, id: &JobId) -> String {
+        format!("{}j:{id}", self.prefix)
+    }
+
+    /// The ready stream of a step. [`Step::Check`] has none: its due set is its queue.
+    pub fn stream(&self, step: Step) -> String {
+        format!("{}s:{step}", self.prefix)
+    }
+
+    /// The due set of checks.
+    pub fn checks(&self) -> String {
+        format!("{}c", self.prefix)
+    }
+
+    /// Wake list of the due set of checks.
+    pub fn checks_wake(&self) -> String {
+        format!("{}wc", self.prefix)
+    }
+
+    /// The due set of all other steps.
+    pub fn due(&self) -> String {
+        format!("{}d", self.prefix)
+    }
+
+    /// Wake list of the due set.
+    pub fn due_wake(&self) -> String {
+        format!("{}wd", self.prefix)
+    }
+
+    /// An idempotency key. Hashed: callers' keys may be long, and 16 bytes keep a million of them cheap.
+    pub fn idempotency(&self, workspace: &WorkspaceId, key: &str) -> Vec<u8> {
+        let digest = Sha256::digest(format!("{workspace}\n{key}"));
+        let mut name = format!("{}i:", self.prefix).into_bytes();
+        name.extend(digest.iter().take(16));
+        name
+    }
+
+    /// The jobs of a workspace.
+    pub fn jobs_of(&self, workspace: &WorkspaceId) -> String {
+        format!("{}x:{workspace}", self.prefix)
+    }
+
+    /// An asset.
+    pub fn asset(&self, id: &AssetId) -> String {
+        format!("{}a:{id}", self.prefix)
+    }
+
+    /// Spooled bytes.
+    pub fn spool(&self, job: &JobId, epoch: u32, index: u16) -> String {
+        format!("{}b:{job}:{epoch}:{index}", self.prefix)
+    }
+
+    /// The channel of ended jobs.
+    pub fn ended(&self) -> String {
+        format!("{}ended", self.prefix)
+    }
+}

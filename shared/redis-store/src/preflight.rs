@@ -1,0 +1,90 @@
+//! Looks at a Redis before it is trusted with jobs.
+
+use redis::InfoDict;
+use tokio_util::sync::CancellationToken;
+use tracing::warn;
+
+use crate::connect::{Backoff, Redis};
+use crate::settings::OnUnsafe;
+
+/// Why a process does not start on this Redis.
+#[derive(Debug, thiserror::Error)]
+pub enum PreflightError {
+    /// It could not be asked.
+    #[error("cannot ask Redis about itself")]
+    Unreachable(#[source] redis::RedisError),
+    /// It can lose jobs, and the settings say `on_unsafe = "refuse"`.
+    #[error("this Redis can lose jobs: {}", .0.join("; "))]
+    Unsafe(Vec<String>),
+}
+
+/// Checks version, eviction and persistence. With `on_unsafe = "warn"` findings are only logged.
+pub async fn check(redis: &Redis) -> Result<(), PreflightError> {
+    let info: InfoDict =
+        redis::cmd("INFO").query_async(&mut redis.commands()).await.map_err(PreflightError::Unreachable)?;
+    let text = |name: &str| info.get::<String>(name).unwrap_or_default();
+    let findings = findings(&text("redis_version"), &text("maxmemory_policy"), &text("maxmemory"), &text("aof_enabled"));
+    if findings.is_empty() {
+        return Ok(());
+    }
+    match redis.settings.on_unsafe {
+        OnUnsafe::Refuse => Err(PreflightError::Unsafe(findings)),
+        OnUnsafe::Warn => {
+            for finding in findings {
+                warn!(finding, "redis can lose jobs");
+            }
+            Ok(())
+        }
+    }
+}
+
+/// Waits until Redis answers or `stop`, then checks it: processes may start before their Redis.
+pub async fn wait(redis: &Redis, stop: &CancellationToken) -> Result<(), PreflightError> {
+    let mut backoff = Backoff::default();
+    loop {
+        match check(redis).await {
+            Err(PreflightError::Unreachable(error)) => {
+                warn!(error = %error, "waiting for redis");
+                if !backoff.wait(stop).await {
+                    return Ok(());
+                }
+            }
+            other => return other,
+        }
+    }
+}
+
+fn findings(version: &str, policy: &str, max_memory: &str, aof: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    let mut numbers = version.split('.').filter_map(|part| part.parse::<u32>().ok());
+    let (major, minor) = (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0));
+    if (major, minor) < (6, 2) {
+        found.push(format!("version {version} is older than 6.2, which brought XAUTOCLAIM and ZRANGE BYSCORE"));
+    }
+    if policy != "noeviction" && max_memory != "0" {
+        found.push(format!("maxmemory-policy is {policy}; set noeviction, or jobs vanish when memory is short"));
+    }
+    if aof != "1" {
+        found.push("appendonly is off; jobs accepted since the last snapshot are gone after a crash".to_owned());
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_safe_redis_has_no_findings() {
+        assert_eq!(findings("7.0.15", "noeviction", "1000", "1"), Vec::<String>::new());
+        assert_eq!(findings("9.1.0", "allkeys-lru", "0", "1"), Vec::<String>::new());
+    }
+
+    #[test]
+    fn each_danger_is_named() {
+        let found = findings("6.0.16", "allkeys-lru", "1000", "0");
+        assert_eq!(found.len(), 3);
+        assert!(found.iter().any(|text| text.contains("noeviction")));
+        assert!(found.iter().any(|text| text.contains("appendonly")));
+    }
+}

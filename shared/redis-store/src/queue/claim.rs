@@ -1,0 +1,228 @@
+//! One claimed step: the only way a worker writes a job.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use atelier_domain::Timestamp;
+use atelier_domain::ids::JobId;
+use atelier_domain::job::{Job, RemoteOperation};
+use atelier_domain::operation::Step;
+use atelier_domain::policy::Policy;
+use atelier_domain::ports::{Claim, ClaimError, Next, Telemetry};
+use atelier_domain::state::{Event, State};
+use redis::AsyncCommands;
+use tokio::sync::OwnedSemaphorePermit;
+use tracing::{error, info, warn};
+
+use super::leases::Leases;
+use crate::connect::Redis;
+use crate::record;
+use crate::settle::{self, Settler, Source, Verdict, Written};
+
+/// What all claims of one queue share.
+pub(crate) struct Engine {
+    pub(crate) redis: Redis,
+    pub(crate) policy: Arc<Policy>,
+    pub(crate) telemetry: Arc<dyn Telemetry>,
+    pub(crate) settler: Settler,
+    pub(crate) leases: Leases,
+    pub(crate) step: Step,
+    /// Unique for every start of a process, so that nobody inherits the messages of a dead namesake.
+    pub(crate) consumer: String,
+}
+
+impl Engine {
+    fn retention(&self) -> Duration {
+        Duration::from_secs(self.redis.settings.retention_s)
+    }
+}
+
+/// A place for one running step; a redelivered one also holds the place for suspects.
+pub(crate) struct Place {
+    pub(crate) _slot: OwnedSemaphorePermit,
+    pub(crate) _suspect: Option<OwnedSemaphorePermit>,
+}
+
+/// [`Claim`] on Redis.
+pub(crate) struct RedisClaim {
+    engine: Arc<Engine>,
+    job: Job,
+    source: Source,
+    is_settled: AtomicBool,
+    place: Mutex<Option<Place>>,
+}
+
+impl RedisClaim {
+    pub(crate) fn new(engine: Arc<Engine>, job: Job, source: Source, place: Place) -> Arc<Self> {
+        engine.leases.add(&job.id, job.epoch, &source);
+        Arc::new(Self { engine, job, source, is_settled: AtomicBool::new(false), place: Mutex::new(Some(place)) })
+    }
+
+    /// Gives the step back untouched, for another process to do now.
+    pub(crate) async fn release(&self) {
+        let next = match self.source {
+            Source::Stream { step, .. } => Next::Now(step),
+            Source::Checks | Source::Outside => Next::Now(Step::Check),
+        };
+        if let Err(reason) = self.settle(self.job.clone(), next).await {
+            warn!(job.id = %self.job.id, error = %reason, "a step could not be given back; its lease will end");
+        }
+    }
+
+    /// Ends a claim that its handler left open.
+    pub(crate) async fn end_if_open(&self, reason: &str) {
+        if self.is_settled.load(Ordering::Acquire) {
+            return;
+        }
+        error!(job.id = %self.job.id, step = %self.engine.step, reason, "step ended without a verdict");
+        let now = Timestamp::now();
+        let present = self.reread().await.unwrap_or_else(|| self.job.clone());
+        let decided = self.engine.policy.step_failed(present, self.engine.step, reason, now, rand::random());
+        self.settle_decided(decided).await;
+    }
+
+    /// Ends a job that was claimed too often.
+    pub(crate) async fn end_as_poison(&self) {
+        error!(job.id = %self.job.id, deliveries = self.job.deliveries, "poisoned job given up");
+        let decided = self.engine.policy.poisoned(self.job.clone(), Timestamp::now());
+        self.settle_decided(decided).await;
+    }
+
+    async fn settle_decided(
+        &self,
+        decided: Result<atelier_domain::policy::Decision, atelier_domain::state::IllegalTransition>,
+    ) {
+        match decided {
+            Ok(decision) => {
+                if let Err(reason) = self.settle(decision.job, decision.next).await {
+                    warn!(job.id = %self.job.id, error = %reason, "verdict without effect");
+                }
+            }
+            Err(reason) => {
+                error!(job.id = %self.job.id, error = %reason, "no verdict fits the job");
+                self.close();
+            }
+        }
+    }
+
+    /// The job as this claim last saved it.
+    async fn reread(&self) -> Option<Job> {
+        let bytes: Vec<u8> = self.engine.redis.commands().get(self.engine.redis.keys.job(&self.job.id)).await.ok()?;
+        record::read(&self.job.id, &bytes).ok().filter(|job| job.epoch == self.job.epoch)
+    }
+
+    fn close(&self) {
+        self.is_settled.store(true, Ordering::Release);
+        self.engine.leases.remove(&self.job.id, self.job.epoch);
+        self.place.lock().unwrap_or_else(PoisonError::into_inner).take();
+    }
+
+    async fn write(&self, verdict: Result<Verdict, record::RecordError>) -> Result<(), ClaimError> {
+        let verdict = verdict.map_err(|reason| {
+            // Our own types always encode; if they ever do not, the claim lapses and the step is tried again.
+            error!(job.id = %self.job.id, error = %reason, "record cannot be encoded");
+            ClaimError::GaveUp
+        })?;
+        match self.engine.settler.settle(verdict).await {
+            Some(Written::Yes) => Ok(()),
+            Some(Written::Stale(bytes)) => Err(ClaimError::Stale(read_stale(&self.job.id, &bytes))),
+            None => Err(ClaimError::GaveUp),
+        }
+    }
+}
+
+fn read_stale(id: &JobId, bytes: &[u8]) -> Option<Box<Job>> {
+    record::read(id, bytes).ok().map(Box::new)
+}
+
+impl Drop for RedisClaim {
+    /// A claim that is dropped open only stops being renewed: its lease ends, and somebody else gets the step.
+    fn drop(&mut self) {
+        self.engine.leases.remove(&self.job.id, self.job.epoch);
+    }
+}
+
+#[async_trait]
+impl Claim for RedisClaim {
+    fn job(&self) -> &Job {
+        &self.job
+    }
+
+    fn step(&self) -> Step {
+        self.engine.step
+    }
+
+    async fn save(&self, job: &Job) -> Result<(), ClaimError> {
+        self.write(Verdict::keeping(job)).await
+    }
+
+    async fn settle(&self, job: Job, next: Next) -> Result<(), ClaimError> {
+        let (was, is) = (self.job.state, job.state);
+        let now = Timestamp::now();
+        let ended = (!was.is_terminal() && is.is_terminal()).then(|| job.clone());
+        let id = job.id.clone();
+        let verdict = Verdict::ending(&self.job.body, job, &next, &self.source, self.engine.retention(), now);
+        let outcome = self.write(verdict).await;
+        self.close();
+        outcome?;
+        if was != is {
+            info!(job.id = %id, from = %was, to = %is, step = %self.engine.step, "job changed state");
+        }
+        if let Some(job) = ended {
+            self.engine.telemetry.media(&job);
+        }
+        Ok(())
+    }
+
+    async fn note_late_remote(&self, remote: RemoteOperation) -> Result<(), ClaimError> {
+        // Each round looks at what another writer left; the bound is far above any real race.
+        for _ in 0..32 {
+            let bytes: Vec<u8> = self
+                .engine
+                .redis
+                .commands()
+                .get(self.engine.redis.keys.job(&self.job.id))
+                .await
+                .map_err(|_| ClaimError::GaveUp)?;
+            let Ok(before) = record::read(&self.job.id, &bytes) else { return Err(ClaimError::Stale(None)) };
+            let now = Timestamp::now();
+            if before.body.remote.as_ref().is_some_and(|kept| kept.id == remote.id) {
+                // The verdict was written, but its answer was lost and somebody took the next step meanwhile.
+                return Ok(());
+            }
+            let mut after = before.clone();
+            let next = match before.state {
+                State::Uncertain => {
+                    after.body.remote = Some(remote.clone());
+                    after.body.error = None;
+                    after.apply(Event::Adopted, now).map_err(|_| ClaimError::GaveUp)?;
+                    after.due_at = Some(now);
+                    Next::Now(Step::Check)
+                }
+                State::Succeeded | State::Failed | State::Cancelled if before.body.remote.is_none() => {
+                    after.body.remote = Some(remote.clone());
+                    Next::Now(Step::Abandon)
+                }
+                // Somebody else submits or has submitted again: two calls were paid, and only one can be the job's.
+                State::Queued | State::Submitting | State::Awaiting | State::Delivering => {
+                    error!(job.id = %self.job.id, provider.job_id = %remote.id, "a second remote operation exists");
+                    return Err(ClaimError::Stale(Some(Box::new(before))));
+                }
+                State::Succeeded | State::Failed | State::Cancelled => {
+                    return Err(ClaimError::Stale(Some(Box::new(before))));
+                }
+            };
+            let verdict =
+                Verdict::ending(&before.body, after, &next, &Source::Outside, self.engine.retention(), now)
+                    .map_err(|_| ClaimError::GaveUp)?;
+            let written = settle::send(&mut self.engine.redis.commands(), &self.engine.redis.keys, &[verdict]).await;
+            if written.map_err(|_| ClaimError::GaveUp)? == [Written::Yes] {
+                warn!(job.id = %self.job.id, provider.job_id = %remote.id, "late answer kept");
+                return Ok(());
+            }
+        }
+        Err(ClaimError::GaveUp)
+    }
+}

@@ -1,0 +1,224 @@
+//! Where claims come from: a ready stream, or the due set of checks.
+
+use std::time::Duration;
+
+use atelier_domain::ids::JobId;
+use atelier_domain::operation::Step;
+use redis::aio::MultiplexedConnection;
+use redis::{FromRedisValue, RedisResult, Value};
+use tokio_util::sync::CancellationToken;
+
+use crate::clock::{Alarm, time_to};
+use crate::connect::Redis;
+use crate::keys::GROUP;
+use crate::script;
+use crate::settle::Source;
+
+/// A claim as the scripts give it.
+pub(crate) struct Claimed {
+    pub(crate) source: Source,
+    pub(crate) id: String,
+    pub(crate) record: Vec<u8>,
+}
+
+/// The result of one look.
+#[derive(Default)]
+pub(crate) struct Fetched {
+    pub(crate) claimed: Vec<Claimed>,
+    /// Redelivered steps that may not run beside another one wait for their turn.
+    pub(crate) has_suspects: bool,
+}
+
+/// A queue of one step.
+pub(crate) struct Feed {
+    redis: Redis,
+    step: Step,
+    consumer: String,
+    has_group: bool,
+    blocking: Option<(MultiplexedConnection, i64)>,
+    alarm: Alarm,
+    next_check_in: Option<Duration>,
+}
+
+impl Feed {
+    pub(crate) fn new(redis: Redis, step: Step, consumer: String) -> Self {
+        let alarm = Alarm::new(redis.clone(), redis.keys.checks_wake());
+        Self { redis, step, consumer, has_group: false, blocking: None, alarm, next_check_in: None }
+    }
+
+    /// Claims up to `count` steps that are ready now.
+    pub(crate) async fn fetch(&mut self, count: usize, may_take_suspect: bool) -> RedisResult<Fetched> {
+        if self.step == Step::Check {
+            return self.take_checks(count, may_take_suspect).await;
+        }
+        self.ensure_group().await?;
+        self.claim("read", count, &[]).await
+    }
+
+    /// Claims up to `count` steps whose holder gave no sign for a lease. The due set of checks needs no such look:
+    /// a dead poller's checks fall due by themselves.
+    pub(crate) async fn recover(&mut self, count: usize, may_take_suspect: bool) -> RedisResult<Fetched> {
+        if self.step == Step::Check {
+            return Ok(Fetched::default());
+        }
+        self.ensure_group().await?;
+        let lease = self.redis.settings.lease().as_millis().to_string();
+        let suspects = if may_take_suspect { "1" } else { "0" };
+        self.claim("recover", count, &[lease, suspects.to_owned()]).await
+    }
+
+    /// Waits until there may be something, at most `longest`, or until `stop`; gives what a blocking read brought.
+    pub(crate) async fn wait(
+        &mut self,
+        count: usize,
+        longest: Duration,
+        stop: &CancellationToken,
+    ) -> RedisResult<Fetched> {
+        if self.step == Step::Check {
+            let pause = self.next_check_in.unwrap_or(longest).min(longest);
+            tokio::select! {
+                () = stop.cancelled() => {}
+                () = self.alarm.sleep(pause) => {}
+            }
+            return Ok(Fetched::default());
+        }
+        let given = self.blocking_read(count, longest.min(self.redis.settings.block()), stop).await?;
+        if given.is_empty() { Ok(Fetched::default()) } else { self.claim("given", count, &given).await }
+    }
+
+    async fn ensure_group(&mut self) -> RedisResult<()> {
+        if self.has_group {
+            return Ok(());
+        }
+        let created: RedisResult<()> = redis::cmd("XGROUP")
+            .arg("CREATE")
+            .arg(self.redis.keys.stream(self.step))
+            .arg(GROUP)
+            .arg("0")
+            .arg("MKSTREAM")
+            .query_async(&mut self.redis.commands())
+            .await;
+        match created {
+            Err(error) if error.code() != Some("BUSYGROUP") => Err(error),
+            Ok(()) | Err(_) => {
+                self.has_group = true;
+                Ok(())
+            }
+        }
+    }
+
+    async fn claim(&mut self, mode: &str, count: usize, rest: &[String]) -> RedisResult<Fetched> {
+        let mut call = script::CLAIM.prepare_invoke();
+        call.key(self.redis.keys.stream(self.step))
+            .arg(self.redis.keys.prefix())
+            .arg(GROUP)
+            .arg(&self.consumer)
+            .arg(self.step.as_str())
+            .arg(mode)
+            .arg(count);
+        for value in rest {
+            call.arg(value);
+        }
+        let reply: RedisResult<Vec<Value>> = call.invoke_async(&mut self.redis.commands()).await;
+        let reply = reply.inspect_err(|error| {
+            // A Redis that came back empty has no group; make it anew.
+            if error.code() == Some("NOGROUP") || error.to_string().contains("NOGROUP") {
+                self.has_group = false;
+            }
+        })?;
+        let mut values = reply.into_iter();
+        let suspects: i64 = values.next().map(i64::from_redis_value).transpose()?.unwrap_or(0);
+        let mut fetched = Fetched { claimed: Vec::new(), has_suspects: suspects > 0 };
+        while let (Some(entry), Some(id), Some(record)) = (values.next(), values.next(), values.next()) {
+            fetched.claimed.push(Claimed {
+                source: Source::Stream { step: self.step, entry: String::from_redis_value(entry)? },
+                id: String::from_redis_value(id)?,
+                record: Vec::<u8>::from_redis_value(record)?,
+            });
+        }
+        Ok(fetched)
+    }
+
+    async fn take_checks(&mut self, count: usize, may_take_suspect: bool) -> RedisResult<Fetched> {
+        let lease_us = self.redis.settings.lease().as_micros().to_string();
+        let reply: Vec<Value> = script::TAKE
+            .key(self.redis.keys.checks())
+            .arg(self.redis.keys.prefix())
+            .arg(count)
+            .arg(lease_us)
+            .arg(if may_take_suspect { "1" } else { "0" })
+            .invoke_async(&mut self.redis.commands())
+            .await?;
+        let mut values = reply.into_iter();
+        let suspects: i64 = values.next().map(i64::from_redis_value).transpose()?.unwrap_or(0);
+        let (now, next) = (values.next().unwrap_or(Value::Nil), values.next().unwrap_or(Value::Nil));
+        self.next_check_in = time_to(&now, &next);
+        let mut fetched = Fetched { claimed: Vec::new(), has_suspects: suspects > 0 };
+        while let (Some(id), Some(record)) = (values.next(), values.next()) {
+            fetched.claimed.push(Claimed {
+                source: Source::Checks,
+                id: String::from_redis_value(id)?,
+                record: Vec::<u8>::from_redis_value(record)?,
+            });
+        }
+        Ok(fetched)
+    }
+
+    /// Reads with BLOCK on a connection of its own; gives `entry, id, epoch` for each message. A stop unblocks the
+    /// read instead of dropping it: a dropped read may have been given messages that nobody would see for a lease.
+    async fn blocking_read(
+        &mut self,
+        count: usize,
+        block: Duration,
+        stop: &CancellationToken,
+    ) -> RedisResult<Vec<String>> {
+        let (mut connection, client) = match &self.blocking {
+            Some((connection, client)) => (connection.clone(), *client),
+            None => {
+                let mut connection = self.redis.blocking(self.redis.settings.block()).await?;
+                let client: i64 = redis::cmd("CLIENT").arg("ID").query_async(&mut connection).await?;
+                self.blocking = Some((connection.clone(), client));
+                (connection, client)
+            }
+        };
+        let stream = self.redis.keys.stream(self.step);
+        let mut read = redis::cmd("XREADGROUP");
+        read.arg("GROUP").arg(GROUP).arg(&self.consumer).arg("COUNT").arg(count);
+        read.arg("BLOCK").arg(block.as_millis().max(1).to_string()).arg("STREAMS").arg(stream).arg(">");
+        let reading = read.query_async::<redis::streams::StreamReadReply>(&mut connection);
+        tokio::pin!(reading);
+        let mut commands = self.redis.commands();
+        let outcome = loop {
+            tokio::select! {
+                outcome = &mut reading => break outcome,
+                () = unblock(&mut commands, client, stop) => {}
+            }
+        };
+        if outcome.is_err() {
+            self.blocking = None;
+        }
+        let mut given = Vec::new();
+        for key in outcome?.keys {
+            for message in key.ids {
+                let (id, epoch): (Option<String>, Option<String>) = (message.get("j"), message.get("e"));
+                if let (Some(id), Some(epoch)) = (id, epoch) {
+                    given.extend([message.id, id, epoch]);
+                }
+            }
+        }
+        Ok(given)
+    }
+}
+
+/// After the stop, unblocks the reader; called again and again until it has left, as an unblock before the read began
+/// is lost.
+async fn unblock(commands: &mut redis::aio::ConnectionManager, client: i64, stop: &CancellationToken) {
+    stop.cancelled().await;
+    let _: RedisResult<i64> = redis::cmd("CLIENT").arg("UNBLOCK").arg(client).query_async(commands).await;
+    tokio::time::sleep(Duration::from_millis(10)).await;
+}
+
+/// Reads the id of a claim; scripts only give ids that stand in messages of ours.
+pub(crate) fn job_id(claimed: &Claimed) -> Option<JobId> {
+    claimed.id.parse().ok()
+}

@@ -1,0 +1,95 @@
+//! Keeps the leases of running steps alive.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use atelier_domain::ids::JobId;
+use atelier_domain::job::Epoch;
+use rand::Rng;
+use redis::RedisResult;
+use tokio_util::sync::CancellationToken;
+use tracing::warn;
+
+use crate::connect::Redis;
+use crate::keys::GROUP;
+use crate::script;
+use crate::settle::Source;
+
+/// Leases renewed in one script.
+const BATCH: usize = 100;
+
+/// The running claims of one queue.
+#[derive(Clone, Default)]
+pub(crate) struct Leases {
+    running: Arc<Mutex<HashMap<(JobId, Epoch), Lease>>>,
+}
+
+#[derive(Clone)]
+struct Lease {
+    entry: String,
+    since: Instant,
+}
+
+impl Leases {
+    pub(crate) fn add(&self, job: &JobId, epoch: Epoch, source: &Source) {
+        let entry = match source {
+            Source::Stream { entry, .. } => entry.clone(),
+            Source::Checks | Source::Outside => String::new(),
+        };
+        self.lock().insert((job.clone(), epoch), Lease { entry, since: Instant::now() });
+    }
+
+    pub(crate) fn remove(&self, job: &JobId, epoch: Epoch) {
+        self.lock().remove(&(job.clone(), epoch));
+    }
+
+    /// Renews until `stop`. Young claims are left alone: most steps end long before a third of the lease.
+    pub(crate) async fn renew(self, redis: Redis, source: String, consumer: String, stop: CancellationToken) {
+        let third = redis.settings.lease() / 3;
+        loop {
+            let pause = third.mul_f64(rand::rng().random_range(0.9..1.1));
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = tokio::time::sleep(pause) => {}
+            }
+            while let Err(error) = self.renew_once(&redis, &source, &consumer, third).await {
+                warn!(error = %error, "leases wait for redis");
+                tokio::select! {
+                    () = stop.cancelled() => return,
+                    () = tokio::time::sleep((third / 10).max(Duration::from_millis(20))) => {}
+                }
+            }
+        }
+    }
+
+    async fn renew_once(&self, redis: &Redis, source: &str, consumer: &str, older_than: Duration) -> RedisResult<()> {
+        let old: Vec<_> = self
+            .lock()
+            .iter()
+            .filter(|(_, lease)| lease.since.elapsed() >= older_than / 2)
+            .map(|((job, epoch), lease)| (job.clone(), *epoch, lease.entry.clone()))
+            .collect();
+        for batch in old.chunks(BATCH) {
+            let mut call = script::RENEW.prepare_invoke();
+            call.key(redis.keys.checks())
+                .arg(redis.keys.prefix())
+                .arg(source)
+                .arg(GROUP)
+                .arg(consumer)
+                .arg(u64::try_from(redis.settings.lease().as_micros()).unwrap_or(u64::MAX));
+            for (job, epoch, entry) in batch {
+                call.arg(job.as_str()).arg(format!("{:08x}", epoch.0)).arg(entry);
+            }
+            let lost: Vec<String> = call.invoke_async(&mut redis.commands()).await?;
+            for job in lost {
+                warn!(job.id = job, "a running step lost its claim");
+            }
+        }
+        Ok(())
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<(JobId, Epoch), Lease>> {
+        self.running.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,150 @@
+//! Fills free slots with claimed steps. Never ends by an error.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use rand::Rng;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio_util::sync::CancellationToken;
+use tracing::{error, warn};
+
+use super::claim::{Engine, Place, RedisClaim};
+use super::feed::{Claimed, Feed, Fetched, job_id};
+use crate::connect::Backoff;
+use crate::record;
+
+/// Most steps claimed in one script.
+const FETCH: usize = 128;
+/// How long a reader waits when redelivered steps stand in line for their turn.
+const SUSPECT_PAUSE: Duration = Duration::from_millis(100);
+
+/// The reading task of one queue.
+pub(crate) struct Reader {
+    pub(crate) engine: Arc<Engine>,
+    pub(crate) slots: Arc<Semaphore>,
+    pub(crate) out: mpsc::Sender<Arc<RedisClaim>>,
+    pub(crate) stop: CancellationToken,
+}
+
+impl Reader {
+    /// Reads until `stop`. What it had claimed by then and could not hand out it gives back.
+    pub(crate) async fn run(self) {
+        let mut feed =
+            Feed::new(self.engine.redis.clone(), self.engine.step, self.engine.consumer.clone());
+        // One redelivered step at a time: if it ends the process again, no other suspect shares the blame.
+        let suspects = Arc::new(Semaphore::new(1));
+        let mut backoff = Backoff::default();
+        let mut recover_at = Instant::now();
+        let mut suspects_wait = false;
+        loop {
+            let Some(mut places) = self.free_slots().await else { return };
+            let suspect = suspects.clone().try_acquire_owned().ok();
+            let is_recovery_due = Instant::now() >= recover_at || (suspects_wait && suspect.is_some());
+            let outcome = self.look(&mut feed, places.len(), is_recovery_due, suspect.is_some(), suspects_wait).await;
+            match outcome {
+                Ok(fetched) => {
+                    backoff.reset();
+                    if is_recovery_due || fetched.has_suspects {
+                        suspects_wait = fetched.has_suspects;
+                    }
+                    if is_recovery_due {
+                        let third = self.engine.redis.settings.lease() / 3;
+                        recover_at = Instant::now() + third.mul_f64(rand::rng().random_range(0.9..1.1));
+                    }
+                    self.hand_out(fetched.claimed, &mut places, suspect).await;
+                }
+                Err(reason) => {
+                    drop((places, suspect));
+                    warn!(step = %self.engine.step, error = %reason, "reader waits for redis");
+                    if !backoff.wait(&self.stop).await {
+                        return;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Recovers when it is due, then fetches what is ready, and only if there is nothing waits for more.
+    async fn look(
+        &self,
+        feed: &mut Feed,
+        count: usize,
+        is_recovery_due: bool,
+        may_take_suspect: bool,
+        suspects_wait: bool,
+    ) -> redis::RedisResult<Fetched> {
+        let mut has_suspects = suspects_wait;
+        if is_recovery_due {
+            let recovered = feed.recover(count, may_take_suspect).await?;
+            if !recovered.claimed.is_empty() {
+                return Ok(recovered);
+            }
+            has_suspects = recovered.has_suspects;
+        }
+        let mut fetched = feed.fetch(count, may_take_suspect).await?;
+        if fetched.claimed.is_empty() {
+            let longest = if has_suspects || fetched.has_suspects {
+                SUSPECT_PAUSE
+            } else {
+                self.engine.redis.settings.block()
+            };
+            fetched = feed.wait(count, longest, &self.stop).await?;
+        }
+        fetched.has_suspects |= has_suspects;
+        Ok(fetched)
+    }
+
+    /// At least one free slot and all others that are free now; `None` once it is time to stop.
+    async fn free_slots(&self) -> Option<Vec<OwnedSemaphorePermit>> {
+        let first = tokio::select! {
+            biased;
+            () = self.stop.cancelled() => return None,
+            slot = self.slots.clone().acquire_owned() => slot.ok()?,
+        };
+        let mut places = vec![first];
+        while places.len() < FETCH {
+            match self.slots.clone().try_acquire_owned() {
+                Ok(slot) => places.push(slot),
+                Err(_) => break,
+            }
+        }
+        Some(places)
+    }
+
+    async fn hand_out(
+        &self,
+        claimed: Vec<Claimed>,
+        places: &mut Vec<OwnedSemaphorePermit>,
+        suspect: Option<OwnedSemaphorePermit>,
+    ) {
+        let mut suspect = suspect;
+        for claimed in claimed {
+            // There are never more claims than places: a fetch asks for as many as are free.
+            let Some(slot) = places.pop() else { return };
+            let Some(id) = job_id(&claimed) else {
+                error!(job.id = claimed.id, "a message names no job id");
+                continue;
+            };
+            let job = match record::read(&id, &claimed.record) {
+                Ok(job) => job,
+                Err(reason) => {
+                    // Left to its lease: a newer build may be able to read it.
+                    error!(job.id = %id, error = %reason, "record left to another build");
+                    continue;
+                }
+            };
+            let was_redelivered = job.deliveries > 2;
+            let held = if was_redelivered { suspect.take() } else { None };
+            let is_poison = job.deliveries > self.engine.policy.retry.max_deliveries;
+            let place = Place { _slot: slot, _suspect: held };
+            let claim = RedisClaim::new(self.engine.clone(), job, claimed.source, place);
+            if is_poison {
+                claim.end_as_poison().await;
+            } else if self.stop.is_cancelled() {
+                claim.release().await;
+            } else if let Err(unsent) = self.out.send(claim).await {
+                unsent.0.release().await;
+            }
+        }
+    }
+}

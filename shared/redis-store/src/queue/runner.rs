@@ -1,0 +1,119 @@
+//! Runs one queue in this process: an apalis worker over our backend.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use apalis::layers::catch_panic::CatchPanicLayer;
+use apalis_core::error::WorkerError;
+use apalis_core::worker::builder::WorkerBuilder;
+use apalis_core::worker::ext::parallelize::ParallelizeExt;
+use atelier_domain::operation::Step;
+use atelier_domain::policy::Policy;
+use atelier_domain::ports::{Claim, StepHandler, Telemetry};
+use futures::future::BoxFuture;
+use tokio_util::sync::CancellationToken;
+use tracing::{Instrument, error, info, warn};
+
+use super::backend::{Delivery, StepBackend};
+use super::claim::Engine;
+use super::leases::Leases;
+use crate::connect::{Backoff, Redis};
+use crate::settle::Settler;
+
+/// What one queue needs.
+#[derive(Clone)]
+pub struct RunnerOptions {
+    /// Which step.
+    pub step: Step,
+    /// Steps that run at once in this process.
+    pub concurrency: usize,
+    /// How long running steps may take to end after the stop. What runs longer is left to its lease.
+    pub grace: Duration,
+}
+
+/// Runs a queue until `stop`, then drains it: no new steps, buffered ones are given back, running ones get `grace`.
+/// Errors of Redis back off inside; nothing else ends it.
+pub async fn run_queue(
+    redis: Redis,
+    policy: Arc<Policy>,
+    telemetry: Arc<dyn Telemetry>,
+    handler: Arc<dyn StepHandler>,
+    options: RunnerOptions,
+    stop: CancellationToken,
+) {
+    let give_up = CancellationToken::new();
+    let (settler, settling) = Settler::start(redis.clone(), give_up.clone());
+    let mut backoff = Backoff::default();
+    let mut draining = None;
+    while !stop.is_cancelled() {
+        let engine = Arc::new(Engine {
+            redis: redis.clone(),
+            policy: policy.clone(),
+            telemetry: telemetry.clone(),
+            settler: settler.clone(),
+            leases: Leases::default(),
+            step: options.step,
+            consumer: format!("{}-{:016x}", options.step, rand::random::<u64>()),
+        });
+        // Its own task: all workers of a process in one would take turns.
+        let mut running = tokio::spawn(run_worker(engine, handler.clone(), &options, stop.child_token()));
+        tokio::select! {
+            ended = &mut running => match ended {
+                Ok(Ok(())) if stop.is_cancelled() => break,
+                Ok(Ok(())) => warn!(step = %options.step, "worker ended without being asked; starting it again"),
+                Ok(Err(reason)) => error!(step = %options.step, error = %reason, "worker failed; starting it again"),
+                Err(reason) => error!(step = %options.step, error = %reason, "worker panicked; starting it again"),
+            },
+            () = stop.cancelled() => {
+                draining = Some(running);
+                break;
+            }
+        }
+        if !backoff.wait(&stop).await {
+            break;
+        }
+    }
+    if let Some(running) = draining {
+        info!(step = %options.step, "draining");
+        let abort = running.abort_handle();
+        if tokio::time::timeout(options.grace, running).await.is_err() {
+            warn!(step = %options.step, "steps still run after the grace time; they are left to their leases");
+            give_up.cancel();
+            abort.abort();
+        }
+    }
+    drop(settler);
+    // Handlers that outlived the grace time hold settlers of their own; they are not waited for.
+    let _ = tokio::time::timeout(Duration::from_secs(1), settling).await;
+}
+
+/// Not an `async fn`: the compiler proves the worker's future `Send` only outside of another future.
+fn run_worker(
+    engine: Arc<Engine>,
+    handler: Arc<dyn StepHandler>,
+    options: &RunnerOptions,
+    stop: CancellationToken,
+) -> BoxFuture<'static, Result<(), WorkerError>> {
+    let telemetry = engine.telemetry.clone();
+    let name = engine.consumer.clone();
+    let step = options.step;
+    let backend = StepBackend::new(engine, options.concurrency, stop.clone());
+    let work = move |delivery: Delivery| {
+        let (handler, telemetry) = (handler.clone(), telemetry.clone());
+        async move {
+            let claim = delivery.0;
+            let span = telemetry.step(claim.job(), step);
+            handler.handle(claim).instrument(span).await;
+        }
+    };
+    let worker = WorkerBuilder::new(name.as_str())
+        .backend(backend)
+        .parallelize(tokio::spawn)
+        .layer(CatchPanicLayer::new())
+        .build(work);
+    let stopped = async move {
+        stop.cancelled().await;
+        Ok::<(), WorkerError>(())
+    };
+    Box::pin(worker.run_until(stopped))
+}

@@ -1,0 +1,44 @@
+//! The Lua scripts, each with the shared prelude before it.
+
+use std::sync::LazyLock;
+
+use redis::Script;
+
+macro_rules! script {
+    ($(#[$doc:meta])* $name:ident, $file:literal) => {
+        $(#[$doc])*
+        pub(crate) static $name: LazyLock<Script> =
+            LazyLock::new(|| Script::new(concat!(include_str!("scripts/common.lua"), include_str!($file))));
+    };
+}
+
+script!(
+    /// Keeps and queues a job.
+    ADMIT,
+    "scripts/admit.lua"
+);
+script!(
+    /// Claims messages of a ready stream.
+    CLAIM,
+    "scripts/claim.lua"
+);
+script!(
+    /// Claims due checks.
+    TAKE,
+    "scripts/take.lua"
+);
+script!(
+    /// Writes verdicts.
+    SETTLE,
+    "scripts/settle.lua"
+);
+script!(
+    /// Prolongs leases.
+    RENEW,
+    "scripts/renew.lua"
+);
+script!(
+    /// Moves due steps to their streams.
+    PROMOTE,
+    "scripts/promote.lua"
+);

@@ -1,0 +1,40 @@
+-- Shared by all scripts: clock, header, enqueueing.
+local function now_us()
+  local t = redis.call('TIME')
+  return t[1] * 1000000 + t[2]
+end
+
+-- Scores are written as whole digits: Lua's own number form would round microseconds.
+local function digits(n)
+  return string.format('%.0f', n)
+end
+
+local function is_terminal(state)
+  return state == 'S' or state == 'F' or state == 'C'
+end
+
+-- A due member is at the head: wake one sleeping clock, if none has been told yet.
+local function wake(set, list, member)
+  local head = redis.call('ZRANGE', set, 0, 0)[1]
+  if head == member and redis.call('LLEN', list) == 0 then
+    redis.call('RPUSH', list, '1')
+  end
+end
+
+-- Enqueues what follows: 'n' nothing, 'r' ready now, 'd' due after `delay_us`. `step` is the step's word.
+local function enqueue(p, kind, step, id, epoch, delay_us)
+  if kind == 'n' then
+    return
+  end
+  if step == 'check' then
+    local delay = kind == 'd' and tonumber(delay_us) or 0
+    redis.call('ZADD', p .. 'c', digits(now_us() + delay), id)
+    wake(p .. 'c', p .. 'wc', id)
+  elseif kind == 'r' then
+    redis.call('XADD', p .. 's:' .. step, '*', 'j', id, 'e', epoch)
+  else
+    local member = step .. ':' .. id
+    redis.call('ZADD', p .. 'd', digits(now_us() + tonumber(delay_us)), member)
+    wake(p .. 'd', p .. 'wd', member)
+  end
+end

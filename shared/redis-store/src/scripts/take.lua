@@ -1,0 +1,38 @@
+-- Claims due checks. The due set is the lease queue: a taken member stays with its lease's end as score.
+-- KEYS 1 due set of checks
+-- ARGV 1 prefix, 2 count, 3 lease_us, 4 suspects (1 = one that was already redelivered may be taken)
+-- Gives {suspects left, now_us, score of the next member or '', id, record, id, record, ...}
+local p, count, lease_us = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
+local may_take_suspect, suspects_left = ARGV[4] == '1', 0
+local now = now_us()
+local out = {0, digits(now), ''}
+for _, id in ipairs(redis.call('ZRANGE', KEYS[1], '-inf', digits(now), 'BYSCORE', 'LIMIT', 0, count)) do
+  local key = p .. 'j:' .. id
+  local record = redis.call('GET', key)
+  if not record or string.sub(record, 2, 2) ~= 'a' then
+    redis.call('ZREM', KEYS[1], id)
+  else
+    local deliveries = tonumber(string.sub(record, 11, 14), 16)
+    if deliveries >= 2 and not may_take_suspect then
+      -- Out of the way of the innocent behind it, and back soon.
+      suspects_left = suspects_left + 1
+      redis.call('ZADD', KEYS[1], digits(now + 100000), id)
+    else
+      if deliveries >= 2 then
+        may_take_suspect = false
+      end
+      local mark = string.format(
+        '%08x%04x', tonumber(string.sub(record, 3, 10), 16) + 1, math.min(deliveries + 1, 65535))
+      redis.call('SETRANGE', key, 2, mark)
+      redis.call('ZADD', KEYS[1], digits(now + lease_us), id)
+      out[#out + 1] = id
+      out[#out + 1] = string.sub(record, 1, 2) .. mark .. string.sub(record, 15)
+    end
+  end
+end
+out[1] = suspects_left
+local head = redis.call('ZRANGE', KEYS[1], 0, 0, 'WITHSCORES')
+if head[2] then
+  out[3] = head[2]
+end
+return out

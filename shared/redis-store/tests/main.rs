@@ -1,0 +1,14 @@
+//! The store and its apalis backend against a real server, with the traps that lost or killed jobs in a prototype:
+//! each is a test here. Nothing waits for a fixed time where a condition can be waited for.
+
+mod admission;
+mod crash;
+mod drain;
+mod faults;
+mod harness;
+mod lifecycle;
+mod listing;
+mod scale;
+mod spool;
+#[path = "../../../deploy/dev/src/redis_server.rs"]
+mod redis_server;

@@ -1,0 +1,74 @@
+//! A request as the providers' modules see it.
+
+use bytes::Bytes;
+use http::{HeaderMap, Method};
+use serde_json::Value;
+
+/// A whole request under a provider's prefix.
+#[derive(Debug)]
+pub(crate) struct Call {
+    pub(crate) method: Method,
+    /// The whole path, for the journal.
+    pub(crate) full_path: String,
+    /// The parts of the path behind the provider's prefix.
+    pub(crate) path: Vec<String>,
+    pub(crate) query: Vec<(String, String)>,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Bytes,
+    /// `http://host:port` as the client wrote it, for absolute URLs in answers.
+    pub(crate) origin: String,
+}
+
+impl Call {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name).and_then(|value| value.to_str().ok())
+    }
+
+    pub(crate) fn query(&self, name: &str) -> Option<&str> {
+        self.query.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
+    }
+
+    /// The path's parts, to match on.
+    pub(crate) fn parts(&self) -> Vec<&str> {
+        self.path.iter().map(String::as_str).collect()
+    }
+
+    /// The body as JSON.
+    pub(crate) fn json(&self) -> Option<Value> {
+        serde_json::from_slice(&self.body).ok()
+    }
+
+    /// A text field of a JSON body.
+    pub(crate) fn text_field(&self, name: &str) -> Option<String> {
+        self.json()?.get(name)?.as_str().map(str::to_owned)
+    }
+}
+
+/// What a key says about its owner. Any key is good but the two that are named here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Account {
+    Good,
+    Missing,
+    Wrong,
+    NoMoney,
+}
+
+impl Account {
+    pub(crate) fn of_key(key: Option<&str>) -> Self {
+        match key.map(str::trim) {
+            None | Some("") => Self::Missing,
+            Some("bad-key") => Self::Wrong,
+            Some("no-money") => Self::NoMoney,
+            Some(_) => Self::Good,
+        }
+    }
+
+    /// The account of an `Authorization` header with this scheme.
+    pub(crate) fn of_authorization(call: &Call, scheme: &str) -> Self {
+        let header = call.header("authorization");
+        let key = header
+            .and_then(|value| value.split_once(' '))
+            .filter(|(name, _)| name.eq_ignore_ascii_case(scheme));
+        Self::of_key(key.map(|(_, key)| key))
+    }
+}

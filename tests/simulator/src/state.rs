@@ -1,0 +1,107 @@
+//! What a running simulator remembers: tasks, the script, the journal, and a few rendered files.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use bytes::Bytes;
+use sha2::{Digest, Sha256};
+
+use crate::journal::Journal;
+use crate::media::MediaSpec;
+use crate::options::Options;
+use crate::script::Script;
+use crate::task::Task;
+
+/// Rendered files kept, so that asking twice does not render twice.
+const RENDERED_FILES: usize = 32;
+/// Files above this size are made anew each time.
+const RENDERED_FILE_BYTES: usize = 16 << 20;
+
+/// Shared by all connections.
+#[derive(Debug)]
+pub(crate) struct State {
+    pub(crate) options: Options,
+    pub(crate) journal: Journal,
+    pub(crate) script: Script,
+    tasks: Mutex<Tasks>,
+    rendered: Mutex<VecDeque<(MediaSpec, Bytes)>>,
+    next_id: AtomicU64,
+}
+
+#[derive(Debug, Default)]
+struct Tasks {
+    by_id: HashMap<String, Task>,
+    order: VecDeque<String>,
+}
+
+impl State {
+    pub(crate) fn new(options: Options) -> Self {
+        Self {
+            journal: Journal::new(options.journal_limit),
+            options,
+            script: Script::default(),
+            tasks: Mutex::default(),
+            rendered: Mutex::default(),
+            next_id: AtomicU64::new(0),
+        }
+    }
+
+    /// A new id in the form of a random UUID; the sequence of ids follows from the seed.
+    pub(crate) fn new_id(&self) -> String {
+        let number = self.next_id.fetch_add(1, Ordering::Relaxed);
+        let mut hash = Sha256::new();
+        hash.update(self.options.seed.to_be_bytes());
+        hash.update(number.to_be_bytes());
+        let digest = hash.finalize();
+        let value = digest.iter().take(16).fold(0_u128, |value, byte| value << 8 | u128::from(*byte));
+        // Version 4, variant 1, as of any random UUID.
+        let value = value & !(0xf << 76) & !(0x3 << 62) | 0x4 << 76 | 0x2 << 62;
+        format!(
+            "{:08x}-{:04x}-{:04x}-{:04x}-{:012x}",
+            value >> 96,
+            value >> 80 & 0xffff,
+            value >> 64 & 0xffff,
+            value >> 48 & 0xffff,
+            value & 0xffff_ffff_ffff
+        )
+    }
+
+    /// Remembers a task, forgetting the oldest when there are too many.
+    pub(crate) fn add_task(&self, task: Task) {
+        let mut tasks = lock(&self.tasks);
+        while tasks.order.len() >= self.options.task_limit.max(1) {
+            let oldest = tasks.order.pop_front();
+            oldest.and_then(|id| tasks.by_id.remove(&id));
+        }
+        tasks.order.push_back(task.id.clone());
+        tasks.by_id.insert(task.id.clone(), task);
+    }
+
+    /// Reads or changes a task; `None` when there is none with this id.
+    pub(crate) fn with_task<T>(&self, id: &str, use_task: impl FnOnce(&mut Task) -> T) -> Option<T> {
+        lock(&self.tasks).by_id.get_mut(id).map(use_task)
+    }
+
+    /// The bytes of a file, made now if they are not at hand. Blocks for as long as rendering takes.
+    pub(crate) fn render(&self, spec: &MediaSpec) -> Bytes {
+        let known =
+            lock(&self.rendered).iter().find(|(known, _)| known == spec).map(|(_, bytes)| bytes.clone());
+        if let Some(bytes) = known {
+            return bytes;
+        }
+        let bytes = spec.render();
+        if bytes.len() <= RENDERED_FILE_BYTES {
+            let mut rendered = lock(&self.rendered);
+            if rendered.len() >= RENDERED_FILES {
+                rendered.pop_front();
+            }
+            rendered.push_back((spec.clone(), bytes.clone()));
+        }
+        bytes
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

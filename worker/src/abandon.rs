@@ -1,0 +1,42 @@
+//! The step `abandon`: tells the provider to stop work that nobody waits for any more. The job itself has ended.
+
+use atelier_domain::Timestamp;
+use atelier_domain::ports::{Abandoned, Claim};
+use tracing::{info, warn};
+
+use crate::{NoProvider, StepError, Worker};
+
+impl Worker {
+    pub(crate) async fn abandon(&self, claim: &dyn Claim) -> Result<(), StepError> {
+        let job = claim.job().clone();
+        let Some(remote) = job.body.remote.clone() else {
+            return self.settle(claim, self.policy.abandoned(job, true, Timestamp::now(), 0.0)).await;
+        };
+        let was_told = match self.provider_of(&job).await {
+            Ok((provider, key)) => match provider.abandon(&job.body.spec, &remote, &key).await {
+                Ok(outcome) => {
+                    let outcome = match outcome {
+                        Abandoned::Stopped => "stopped",
+                        Abandoned::TooLate => "too late",
+                        Abandoned::NotSupported => "not supported",
+                    };
+                    info!(job.id = %job.id, provider.job_id = %remote.id, outcome, "provider told to stop");
+                    true
+                }
+                Err(reason) => {
+                    warn!(job.id = %job.id, error = %reason, kind = reason.label(), "provider not told to stop");
+                    false
+                }
+            },
+            Err(NoProvider::Hopeless(reason)) => {
+                warn!(job.id = %job.id, error = reason.message, "provider cannot be told to stop");
+                true
+            }
+            Err(NoProvider::Later(reason)) => {
+                warn!(job.id = %job.id, error = reason, "provider not told to stop");
+                false
+            }
+        };
+        self.settle(claim, self.policy.abandoned(job, was_told, Timestamp::now(), rand::random())).await
+    }
+}

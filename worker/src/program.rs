@@ -1,0 +1,131 @@
+//! The worker's process: the one file of this crate that names adapters.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use atelier_domain::foreign::Exceptions;
+use atelier_domain::operation::Provider;
+use atelier_domain::policy::Policy;
+use atelier_domain::ports::{AssetStore, JobStore, StepHandler, Telemetry};
+use atelier_domain::secret::Secret;
+use atelier_providers::{FetchSettings, GuardedFetcher, ProviderSettings, Registry};
+use atelier_redis_store::{Redis, RedisJobStore, RedisSpool, RedisStoreSettings, RunnerOptions, preflight, run_queue};
+use atelier_runtime::health::Health;
+use atelier_runtime::settings::{Problems, ShutdownSettings, TelemetrySettings};
+use atelier_runtime::shutdown::Shutdown;
+use atelier_s3_store::{S3Settings, S3Store};
+use atelier_vault::Keyring;
+use serde::Deserialize;
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+use tracing::info;
+
+use crate::settings::WorkerSettings;
+use crate::{STEPS, Worker};
+
+/// Everything a worker can be told.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Settings {
+    /// Where jobs are.
+    pub redis: RedisStoreSettings,
+    /// Where media go.
+    pub s3: S3Settings,
+    /// Where providers are.
+    pub providers: ProviderSettings,
+    /// How foreign files are read.
+    pub fetch: FetchSettings,
+    /// What to do next.
+    pub policy: Policy,
+    /// Spans and logs.
+    pub telemetry: TelemetrySettings,
+    /// How long the end may take.
+    pub shutdown: ShutdownSettings,
+    /// Keys by provider.
+    pub provider_keys: BTreeMap<Provider, Secret<String>>,
+    /// `host:port` of files that may be read although they are not public. For development only.
+    pub allow_hosts: Exceptions,
+    /// How much is done at once.
+    pub worker: WorkerSettings,
+}
+
+impl atelier_runtime::settings::Settings for Settings {
+    fn validate(&self, problems: &mut Problems<'_>) {
+        problems.within("telemetry", |problems| self.telemetry.validate(problems));
+        problems.within("redis", |problems| {
+            for (key, problem, remedy) in self.redis.problems() {
+                problems.report(key, problem, remedy);
+            }
+        });
+        problems.within("worker", |problems| {
+            for name in self.worker.zeros() {
+                problems.report(name, "0 would do nothing", "at least 1 would be right");
+            }
+        });
+        if let Err(invalid) = self.s3.check() {
+            problems.report("s3", invalid.problems.join("; "), "see the configuration table of the README");
+        }
+    }
+}
+
+/// Runs a worker until `shutdown`, then drains it.
+pub async fn run(settings: Settings, telemetry: Arc<dyn Telemetry>, shutdown: Shutdown) -> anyhow::Result<()> {
+    let redis = Redis::open(settings.redis.clone())?;
+    let assets = S3Store::connect(settings.s3.clone()).await?;
+    let stop = shutdown.token();
+    // Paid bytes may still be on their way into the spool while steps drain.
+    let end = CancellationToken::new();
+    let (jobs, listening) = RedisJobStore::start(redis.clone(), end.clone());
+    let policy = Arc::new(settings.policy);
+    let worker: Arc<dyn StepHandler> = Arc::new(Worker {
+        policy: policy.clone(),
+        providers: Arc::new(Registry::new(&settings.providers)?),
+        credentials: Arc::new(Keyring::new(settings.provider_keys)),
+        fetcher: Arc::new(GuardedFetcher::new(settings.fetch, settings.allow_hosts)?),
+        assets: Arc::new(assets.clone()),
+        spool: Arc::new(RedisSpool::new(redis.clone(), end.clone())),
+        jobs: Arc::new(jobs.clone()),
+        telemetry: telemetry.clone(),
+    });
+    let listener = TcpListener::bind(settings.worker.listen)
+        .await
+        .with_context(|| format!("cannot listen on {}", settings.worker.listen))?;
+    info!(listen = %listener.local_addr()?, "worker started");
+    let health = health(stop.clone(), jobs, assets.clone());
+    let serving = tokio::spawn(health.serve(listener, end.clone()));
+
+    preflight::wait(&redis, &stop).await?;
+    let mut queues = JoinSet::new();
+    for step in STEPS {
+        let options = RunnerOptions {
+            step,
+            concurrency: settings.worker.concurrency_of(step),
+            grace: settings.shutdown.grace(),
+        };
+        let (redis, policy, telemetry) = (redis.clone(), policy.clone(), telemetry.clone());
+        queues.spawn(run_queue(redis, policy, telemetry, worker.clone(), options, stop.clone()));
+    }
+    queues.join_all().await;
+    end.cancel();
+    assets.close().await;
+    let _ = listening.await;
+    serving.await??;
+    info!("worker ended");
+    Ok(())
+}
+
+fn health(stopping: CancellationToken, jobs: RedisJobStore, assets: S3Store) -> Health {
+    let limit = Duration::from_secs(2);
+    Health::new(stopping)
+        .check("redis", limit, move || {
+            let jobs = jobs.clone();
+            async move { jobs.ready().await }
+        })
+        .check("s3", limit, move || {
+            let assets = assets.clone();
+            async move { assets.ready().await }
+        })
+}

@@ -1,0 +1,31 @@
+//! The step `reconcile`: decides about a paid call that got no answer.
+
+use atelier_domain::Timestamp;
+use atelier_domain::ports::Claim;
+use atelier_domain::state::State;
+
+use crate::{StepError, Worker};
+
+impl Worker {
+    /// None of the present providers can be asked by a reference of ours (their sheets name no such call), so the
+    /// job's own wish decides, within the operator's limit.
+    pub(crate) async fn reconcile(&self, claim: &dyn Claim) -> Result<(), StepError> {
+        let job = claim.job().clone();
+        match job.state {
+            State::Uncertain => {
+                let decision = self.policy.reconcile_blind(job, Timestamp::now())?;
+                self.settle(claim, decision).await
+            }
+            State::Submitting => {
+                let decision = self.policy.found_open_intent(job, Timestamp::now())?;
+                self.settle(claim, decision).await
+            }
+            State::Queued
+            | State::Awaiting
+            | State::Delivering
+            | State::Succeeded
+            | State::Failed
+            | State::Cancelled => self.hand_back(claim, job).await,
+        }
+    }
+}
