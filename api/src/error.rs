@@ -8,6 +8,7 @@ use axum::Json;
 use axum::response::{IntoResponse, Response};
 use http::header::{RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderValue, StatusCode};
+use serde::Serialize;
 use serde_json::{Value, json};
 use tracing::error;
 
@@ -100,11 +101,8 @@ impl IntoResponse for ApiError {
             Self::NotFound { message } => (message, None),
             Self::Internal => ("a fault of this service; it has been recorded".to_owned(), None),
         };
-        let mut error = json!({"code": code, "message": message});
-        if let (Some(object), Some(details)) = (error.as_object_mut(), details) {
-            object.insert("details".to_owned(), details);
-        }
-        let mut response = (status, Json(json!({"error": error}))).into_response();
+        let mut response =
+            (status, Json(Envelope { error: Body { code, message, details } })).into_response();
         if status == StatusCode::UNAUTHORIZED {
             response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
@@ -113,6 +111,19 @@ impl IntoResponse for ApiError {
         }
         response
     }
+}
+
+#[derive(Serialize)]
+struct Envelope {
+    error: Body,
+}
+
+#[derive(Serialize)]
+struct Body {
+    code: &'static str,
+    message: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    details: Option<Value>,
 }
 
 /// An error with its causes, for logs.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use atelier_domain::ids::WorkspaceId;
 use serde::de::{Error as _, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
+use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 type KeyDigest = [u8; 32];
@@ -172,8 +173,12 @@ impl<'de> Visitor<'de> for KeysVisitor {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<ApiKeys, A::Error> {
         let mut pairs: Vec<(String, String)> = Vec::new();
-        while let Some(pair) = map.next_entry()? {
-            pairs.push(pair);
+        // Any value is read first: the error of a wrong type would name its path, and the path holds the key.
+        while let Some((key, value)) = map.next_entry::<String, Value>()? {
+            let Value::String(workspace) = value else {
+                return Err(A::Error::custom("the workspace of an API key is not a text"));
+            };
+            pairs.push((key, workspace));
         }
         ApiKeys::new(pairs).map_err(A::Error::custom)
     }

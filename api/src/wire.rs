@@ -11,6 +11,19 @@ use atelier_domain::state::State;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
+/// The envelope of one thing.
+#[derive(Debug, Serialize)]
+pub(crate) struct One<T> {
+    data: T,
+}
+
+/// The envelope of a page of a list.
+#[derive(Debug, Serialize)]
+pub(crate) struct Many<T> {
+    data: Vec<T>,
+    meta: Meta,
+}
+
 /// A job. Every key is always there; what is not known is null.
 #[derive(Debug, Serialize)]
 pub(crate) struct JobView<'a> {
@@ -90,12 +103,22 @@ pub(crate) struct AssetView<'a> {
 
 /// Facts of a page. The clients read `pages` or `total_pages`, by their age.
 #[derive(Debug, PartialEq, Serialize)]
-pub(crate) struct Meta {
+struct Meta {
     total: u64,
     page: u32,
     limit: u32,
     pages: u64,
     total_pages: u64,
+}
+
+/// Puts one thing into its envelope.
+pub(crate) fn one<T>(data: T) -> One<T> {
+    One { data }
+}
+
+/// Puts a page into its envelope.
+pub(crate) fn many<T>(data: Vec<T>, total: u64, page: u32, limit: u32) -> Many<T> {
+    Many { data, meta: meta(total, page, limit) }
 }
 
 /// The wire form of a job.
@@ -168,15 +191,14 @@ pub(crate) fn asset<'a>(asset: &'a Asset, prompt: Option<&'a str>) -> AssetView<
     }
 }
 
-/// The facts of a page of a list.
-pub(crate) fn meta(total: u64, page: u32, limit: u32) -> Meta {
-    let pages = total.div_ceil(u64::from(limit.max(1)));
-    Meta { total, page, limit, pages, total_pages: pages }
-}
-
 /// RFC 3339 to the millisecond: some clients cannot read nine digits.
 pub(crate) fn time(time: Timestamp) -> String {
     format!("{time:.3}")
+}
+
+fn meta(total: u64, page: u32, limit: u32) -> Meta {
+    let pages = total.div_ceil(u64::from(limit.max(1)));
+    Meta { total, page, limit, pages, total_pages: pages }
 }
 
 fn cost(cost: &Cost) -> CostView {

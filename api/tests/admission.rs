@@ -83,7 +83,7 @@ async fn a_bad_request_names_its_field_and_admits_nothing() {
         ("config", json!({"duraton": 5}), "config.duraton"),
         ("config", json!({"duration": 11}), "config.duration"),
         ("config", json!({"duration": "5"}), "config.duration"),
-        ("config", json!({"ratio": "16:9"}), "config.ratio"),
+        ("config", json!({"ratio": "2:1"}), "config.ratio"),
         ("credential_id", json!("cred-1"), "credential_id"),
         ("credential_id", json!("x".repeat(65)), "credential_id"),
         ("webhook_url", json!("https://example.com/"), "webhook_url"),

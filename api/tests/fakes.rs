@@ -230,7 +230,7 @@ impl Telemetry for MemoryTelemetry {
     }
 }
 
-/// The api with its ports.
+/// The api with its ports; `acme-key` and `beta-key` let in where the settings name no keys.
 pub struct Api {
     pub store: Arc<MemoryStore>,
     pub telemetry: Arc<MemoryTelemetry>,
@@ -249,12 +249,14 @@ impl Api {
         let store = Arc::new(MemoryStore::default());
         let telemetry = Arc::new(telemetry);
         let draining = CancellationToken::new();
+        let two = || ApiKeys::new([("acme-key", "acme"), ("beta-key", "beta")]).unwrap();
+        let keys = if settings.api_keys.is_empty() { two() } else { settings.api_keys.clone() };
         let state = ApiState {
             jobs: store.clone(),
             assets: store.clone(),
             telemetry: telemetry.clone(),
             catalogue: Arc::new(Catalogue::builtin().unwrap()),
-            keys: ApiKeys::new([("acme-key", "acme"), ("beta-key", "beta")]).unwrap(),
+            keys,
             exceptions: Arc::new(Exceptions::new(["127.0.0.1:8090".to_owned()])),
             settings: Arc::new(settings),
             draining: draining.clone(),

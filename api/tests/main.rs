@@ -10,6 +10,8 @@
 mod admission;
 mod auth;
 mod fakes;
+mod logs;
 mod reading;
 mod serving;
+mod settings;
 mod surface;

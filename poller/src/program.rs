@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
+use atelier_domain::catalogue::Catalogue;
 use atelier_domain::operation::{Provider, Step};
 use atelier_domain::policy::Policy;
 use atelier_domain::ports::{JobStore, StepHandler, Telemetry};
@@ -65,7 +66,8 @@ pub async fn run(settings: Settings, telemetry: Arc<dyn Telemetry>, shutdown: Sh
     let stop = shutdown.token();
     let end = CancellationToken::new();
     let (jobs, listening) = RedisJobStore::start(redis.clone(), end.clone());
-    let policy = Arc::new(settings.policy);
+    let advised = Catalogue::builtin()?.polling_overrides();
+    let policy = Arc::new(Policy { advised, ..settings.policy });
     let poller: Arc<dyn StepHandler> = Arc::new(Poller {
         policy: policy.clone(),
         providers: Arc::new(Registry::new(&settings.providers)?),

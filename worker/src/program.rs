@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
+use atelier_domain::catalogue::Catalogue;
 use atelier_domain::foreign::Exceptions;
 use atelier_domain::operation::Provider;
 use atelier_domain::policy::Policy;
@@ -79,7 +80,8 @@ pub async fn run(settings: Settings, telemetry: Arc<dyn Telemetry>, shutdown: Sh
     // Paid bytes may still be on their way into the spool while steps drain.
     let end = CancellationToken::new();
     let (jobs, listening) = RedisJobStore::start(redis.clone(), end.clone());
-    let policy = Arc::new(settings.policy);
+    let advised = Catalogue::builtin()?.polling_overrides();
+    let policy = Arc::new(Policy { advised, ..settings.policy });
     let worker: Arc<dyn StepHandler> = Arc::new(Worker {
         policy: policy.clone(),
         providers: Arc::new(Registry::new(&settings.providers)?),

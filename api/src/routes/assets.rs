@@ -7,7 +7,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse as _, Response};
 use http::header::CACHE_CONTROL;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::error::ApiError;
 use crate::extract::{Caller, PathId};
@@ -19,11 +19,11 @@ pub(super) async fn show(
     State(state): State<ApiState>,
     Caller(workspace): Caller,
     PathId(id): PathId<AssetId>,
-) -> Result<Json<Value>, ApiError> {
+) -> Result<Response, ApiError> {
     let asset = find(&state, &workspace, &id).await?;
     let job = state.jobs.job(&workspace, &asset.job_id).await?;
     let prompt = job.as_ref().and_then(|job| job.body.spec.prompt.as_deref());
-    Ok(Json(json!({"data": wire::asset(&asset, prompt)})))
+    Ok(Json(wire::one(wire::asset(&asset, prompt))).into_response())
 }
 
 /// `GET /api/v1/assets/{id}/signed-url`: whoever holds the URL has the bytes, so that no cache may keep the answer.
@@ -38,7 +38,7 @@ pub(super) async fn signed_url(
     let url = state.assets.signed_url(&asset, ttl).await;
     let url = url.map_err(|cause| ApiError::unavailable("the asset store", &cause))?;
     let data = json!({"url": url, "expires_at": wire::time(expires_at)});
-    Ok(([(CACHE_CONTROL, "no-store")], Json(json!({"data": data}))).into_response())
+    Ok(([(CACHE_CONTROL, "no-store")], Json(wire::one(data))).into_response())
 }
 
 async fn find(state: &ApiState, workspace: &WorkspaceId, id: &AssetId) -> Result<Asset, ApiError> {

@@ -14,7 +14,7 @@ use axum::response::{IntoResponse as _, Response};
 use axum::{Extension, Json};
 use http::header::LOCATION;
 use http::{HeaderMap, StatusCode};
-use serde_json::{Value, json};
+use serde_json::json;
 use tracing::{Instrument as _, info};
 
 use crate::error::ApiError;
@@ -53,9 +53,9 @@ pub(super) async fn show(
     Caller(workspace): Caller,
     PathId(id): PathId<JobId>,
     WaitQuery(wait): WaitQuery,
-) -> Result<Json<Value>, ApiError> {
+) -> Result<Response, ApiError> {
     let job = wait_for(&state, &workspace, &id, wait).await?.ok_or_else(ApiError::no_job)?;
-    Ok(Json(json!({"data": wire::job(&job)})))
+    Ok(Json(wire::one(wire::job(&job))).into_response())
 }
 
 /// `GET /api/v1/media/jobs`: the workspace's jobs, newest first.
@@ -63,10 +63,10 @@ pub(super) async fn list(
     State(state): State<ApiState>,
     Caller(workspace): Caller,
     ListQuery(filter): ListQuery,
-) -> Result<Json<Value>, ApiError> {
+) -> Result<Response, ApiError> {
     let page = state.jobs.jobs(&workspace, &filter).await?;
-    let jobs: Vec<_> = page.items.iter().map(wire::job).collect();
-    Ok(Json(json!({"data": jobs, "meta": wire::meta(page.total, filter.page, filter.limit)})))
+    let jobs = page.items.iter().map(wire::job).collect();
+    Ok(Json(wire::many(jobs, page.total, filter.page, filter.limit)).into_response())
 }
 
 /// `POST /api/v1/media/jobs/{id}/cancel`: the cancelled job. A body, if there is one, is not read.
@@ -74,11 +74,11 @@ pub(super) async fn cancel(
     State(state): State<ApiState>,
     Caller(workspace): Caller,
     PathId(id): PathId<JobId>,
-) -> Result<Json<Value>, ApiError> {
+) -> Result<Response, ApiError> {
     match state.jobs.cancel(&workspace, &id, Timestamp::now()).await? {
         CancelOutcome::Cancelled(job) => {
             info!(job.id = %job.id, "job cancelled by its caller");
-            Ok(Json(json!({"data": wire::job(&job)})))
+            Ok(Json(wire::one(wire::job(&job))).into_response())
         }
         CancelOutcome::AlreadyEnded(job) => Err(ApiError::BadRequest {
             message: format!("the job has ended and cannot be cancelled: it is {}", job.state),
@@ -132,9 +132,9 @@ async fn admit(
                 info!(job.id = %job.id, media.operation = %spec.operation, provider.id = %spec.provider, "job admitted");
             });
             let location = [(LOCATION, format!("{}/{}", super::JOBS, job.id))];
-            Ok((StatusCode::CREATED, location, Json(json!({"data": wire::job(&job)}))).into_response())
+            Ok((StatusCode::CREATED, location, Json(wire::one(wire::job(&job)))).into_response())
         }
-        Admission::Repeated(first) => Ok(Json(json!({"data": wire::job(&first)})).into_response()),
+        Admission::Repeated(first) => Ok(Json(wire::one(wire::job(&first))).into_response()),
         Admission::KeyReused(first) => Err(ApiError::BadRequest {
             message: format!("the idempotency key was used for another request, which became job {first}"),
             details: Some(json!({

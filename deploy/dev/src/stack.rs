@@ -71,6 +71,7 @@ impl StackOptions {
             timing: Timing::default(),
             policy: Policy {
                 polling: Polling { interval_ms: 1_000, ..Polling::default() },
+                polling_by: [("fal".to_owned(), Polling { interval_ms: 1_000, ..Polling::default() })].into(),
                 retry: Retry { base_ms: 200, cap_ms: 5_000, ..Retry::default() },
                 ..Policy::default()
             },

@@ -282,7 +282,7 @@ mod tests {
             let catalogue = builtin();
             catalogue.model(Provider::Runway, operation, "gen4.5").unwrap().options["ratio"].one_of.len()
         };
-        assert_eq!((ratios(Operation::VideoGen), ratios(Operation::VideoFromImage)), (2, 6));
+        assert_eq!((ratios(Operation::VideoGen), ratios(Operation::VideoFromImage)), (4, 12));
     }
 
     #[test]

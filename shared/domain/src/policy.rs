@@ -61,6 +61,9 @@ pub struct Policy {
     pub polling: Polling,
     /// By `provider` or `provider/model`; the longer name wins.
     pub polling_by: BTreeMap<String, Polling>,
+    /// What the catalogue advises by `provider/model`; the operator's own entries win, `polling` does not.
+    #[serde(skip)]
+    pub advised: BTreeMap<String, Polling>,
     /// For every step.
     pub retry: Retry,
     /// `resubmit` after an unknown outcome is honoured only up to this estimate, in millionths of a dollar.
@@ -97,6 +100,7 @@ impl Policy {
         self.polling_by
             .get(&by_model)
             .or_else(|| self.polling_by.get(spec.provider.as_str()))
+            .or_else(|| self.advised.get(&by_model))
             .copied()
             .unwrap_or(self.polling)
     }

@@ -156,19 +156,21 @@ fn unserved_error(
         some => format!("for {operation} one of {}", problem::list(some)),
     };
     match unserved {
-        Unserved::Provider { served_by } => {
-            FieldError::new("provider", format!("`{provider}` is not served yet"), serving(served_by))
-        }
+        Unserved::Provider { served_by } => FieldError::new(
+            "provider",
+            format!("is `{provider}`, which is not served yet"),
+            serving(served_by),
+        ),
         Unserved::Operation { does, served_by } => FieldError::new(
             "provider",
-            format!("`{provider}` does not do {operation}, only {}", problem::list(does)),
+            format!("is `{provider}`, which does not do {operation}, only {}", problem::list(does)),
             serving(served_by),
         ),
         Unserved::Model { models } => {
             let wrong = problem::quoted(model.unwrap_or_default());
             FieldError::new(
                 "model",
-                format!("{wrong} is not a model of {provider} for {operation}"),
+                format!("is {wrong}, which is not a model of {provider} for {operation}"),
                 format!("one of {}", models.join(", ")),
             )
         }

@@ -11,10 +11,13 @@ use tracing::warn;
 
 use crate::connect::{Backoff, Redis};
 
+/// How many callers wait for a job, and what rings for them.
+type Bell = (usize, Arc<Notify>);
+
 /// Callers by the job they wait for. A message can be lost, so callers look for themselves from time to time.
 #[derive(Clone, Default)]
 pub(crate) struct Waiters {
-    by_job: Arc<Mutex<HashMap<String, (usize, Arc<Notify>)>>>,
+    by_job: Arc<Mutex<HashMap<String, Bell>>>,
 }
 
 /// Keeps a caller registered while it lives.

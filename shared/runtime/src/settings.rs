@@ -9,7 +9,7 @@
 //! | environment | `ATELIER_REDIS__URL` is `redis.url`; two underscores go one level down; case does not matter |
 //! | provider keys | `ATELIER_RUNWAY_API_KEY` is `provider_keys.runway` |
 //! | the file's name | `ATELIER_CONFIG`, unless the caller names one |
-//! | a mounted secret | any text value `x` may be given as `x_file = "/run/secrets/x"`, here or as `ATELIER_..._FILE` |
+//! | a mounted secret | any single value `x` may be given as `x_file = "/run/secrets/x"`, here or as `ATELIER_..._FILE` |
 //!
 //! An empty variable counts as not set. Names that Kubernetes injects for services (`ATELIER_API_PORT`, ...) are passed
 //! over. A top-level section that belongs to another Atelier program ([`SECTIONS_OF_THE_PRODUCT`]) is passed over too,
@@ -37,22 +37,16 @@ mod words;
 /// Top-level sections that some Atelier program knows. A program that has no such field ignores the section instead of
 /// calling it unknown.
 pub const SECTIONS_OF_THE_PRODUCT: &[&str] = &[
+    "allow_hosts",
     "api",
-    "api_keys",
-    "catalogue",
-    "dev",
     "fetch",
-    "http",
-    "limits",
     "policy",
     "poller",
     "provider_keys",
     "providers",
-    "queue",
     "redis",
     "s3",
     "shutdown",
-    "spool",
     "telemetry",
     "worker",
 ];

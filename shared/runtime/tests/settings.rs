@@ -244,13 +244,13 @@ fn sections_of_other_programs_are_passed_over() {
 
 #[test]
 fn no_error_shows_a_secret() {
-    const SECRET: &str = "hunter2-hunter2-hunter2-hunter2";
+    const SECRET: &str = "hunter2-Hunter2";
     let files = [
         format!("[redis]\nurl = [\"{SECRET}\"]"),
         format!("[redis]\nurl = \"{SECRET}\""),
         format!("[redis]\nurl = \"redis://x\"\n[provider_keys]\nrunway = {{ key = \"{SECRET}\" }}"),
-        format!("[redis]\nurl = \"redis://x\"\n[api_keys]\n\"{SECRET}!\" = [\"x\"]"),
-        format!("[redis]\nurl = \"redis://x\"\n[api_keys]\n\"{SECRET}!\" = \"x\""),
+        format!("[redis]\nurl = \"redis://x\"\n[api_keys]\n\"{SECRET}\" = [\"x\"]"),
+        format!("[redis]\nurl = \"redis://x\"\n[api_keys]\n\"{SECRET}\" = \"x\""),
         format!("[redis]\nurl = \"redis://x\"\n[api_keys]\nacme = \"{SECRET}\""),
         format!("[redis]\nurl = \"redis://x\"\n[provider_keys]\nrunwey = \"{SECRET}\""),
         format!("[redis]\nurl = \"{SECRET}"),
@@ -261,7 +261,7 @@ fn no_error_shows_a_secret() {
     for file in files {
         let errors = read(&file, &[]).unwrap_err();
         let shown = format!("{errors} {errors:?}");
-        assert!(!shown.contains("hunter2-hunter2"), "{file}\n{shown}");
+        assert!(!shown.contains("unter2"), "{file}\n{shown}");
     }
 }
 

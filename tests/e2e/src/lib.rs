@@ -1,1 +1,1 @@
-//! Skeleton.
+//! The whole service as its users see it; everything is in `tests/`.

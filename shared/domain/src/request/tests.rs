@@ -201,7 +201,7 @@ fn each_problem_names_its_field_and_what_would_be_right() {
             "a whole number from 2 to 10",
         ),
         (video(json!({"config": {"duration": "5"}})), "config.duration", "a string", "a whole number"),
-        (video(json!({"config": {"ratio": "16:9"}})), "config.ratio", "`16:9`", "1280:720"),
+        (video(json!({"config": {"ratio": "2:1"}})), "config.ratio", "`2:1`", "1280:720"),
         (
             video(json!({"config": {"content_moderation": {"public_figure_threshold": "high"}}})),
             "config.content_moderation.public_figure_threshold",

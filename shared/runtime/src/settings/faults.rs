@@ -132,17 +132,19 @@ pub(super) fn is_secret(path: &[String]) -> bool {
     })
 }
 
-/// The key as it is shown. A long name in a map of keys may be a key itself and is cut.
+/// The key as it is shown.
 pub(super) fn shown(path: &[String]) -> String {
-    let is_map_of_keys = path.first().is_some_and(|section| section.ends_with("_keys"));
-    let parts = path.iter().enumerate().map(|(depth, part)| match part.char_indices().nth(24) {
-        Some(_) if depth > 0 && is_map_of_keys => {
-            format!("{}...", part.chars().take(4).collect::<String>())
-        }
+    let parts = path.iter().enumerate().map(|(depth, part)| match path.get(..depth) {
+        Some(above) if names_are_secret(above) => "***".to_owned(),
         _ if depth > 0 && part.contains('.') => format!("\"{part}\""),
         _ => part.clone(),
     });
     parts.collect::<Vec<_>>().join(".")
+}
+
+/// Whether the names of the entries below `path` are keys themselves, as in `"the key" = "workspace"`.
+pub(super) fn names_are_secret(path: &[String]) -> bool {
+    path.last().is_some_and(|section| section.ends_with("_keys") && section != "provider_keys")
 }
 
 /// The variable that would set the key.
@@ -156,7 +158,10 @@ mod tests {
 
     #[test]
     fn a_key_used_as_a_name_is_not_shown() {
-        let path = ["api_keys".to_owned(), "ak_live_0123456789abcdefghijklmnop".to_owned()];
-        assert_eq!(shown(&path), "api_keys.ak_l...");
+        let shown_of = |path: &str| shown(&path.split('/').map(str::to_owned).collect::<Vec<_>>());
+        assert_eq!(shown_of("api/api_keys/hunter2"), "api.api_keys.***");
+        assert_eq!(shown_of("api_keys/hunter2/0"), "api_keys.***.0");
+        assert_eq!(shown_of("provider_keys/runwey"), "provider_keys.runwey");
+        assert_eq!(shown_of("policy/polling_by/gen4.5"), "policy.polling_by.\"gen4.5\"");
     }
 }

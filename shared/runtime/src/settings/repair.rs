@@ -8,7 +8,7 @@ use std::path::Path;
 use config::{Map, Value, ValueKind};
 use serde::de::DeserializeOwned;
 
-use super::faults::{Fault, KeyPath, is_secret, variable_of};
+use super::faults::{Fault, KeyPath, is_secret, names_are_secret, variable_of};
 use super::layers::{self, Layers};
 use super::reader::{Mistake, MistakeKind, Reader};
 use super::{SECTIONS_OF_THE_PRODUCT, stand_in, words};
@@ -268,9 +268,10 @@ impl<'r> Attempt<'r> {
             }
             MistakeKind::Other(message) => {
                 let message = words::without(message, value.filter(|_| is_secret(path)));
-                // The message may be about the name of a map's entry, which may be a key itself.
-                let name = path.last().filter(|name| is_secret(path) && name.len() > 16);
-                let message = name.map_or(message.clone(), |name| message.replace(name.as_str(), "***"));
+                let message = match path.split_last() {
+                    Some((name, above)) if names_are_secret(above) => message.replace(name.as_str(), "***"),
+                    _ => message,
+                };
                 (format!("{given} is refused"), message)
             }
         };

@@ -1,0 +1,12 @@
+//! The whole service as its users see it: the development stack with a real Redis, a real S3 server, the provider
+//! simulator, and requests over HTTP.
+
+mod architecture;
+mod faults;
+mod harness;
+mod journeys;
+mod outages;
+mod processes;
+mod refusals;
+mod secrets;
+mod traces;

@@ -1,0 +1,74 @@
+//! Stores that go away.
+
+use std::time::Duration;
+
+use atelier_dev::embedded_s3::{self, EmbeddedS3Options};
+use serde_json::json;
+
+use crate::harness::{Running, image, speech, video};
+
+#[tokio::test]
+async fn without_s3_jobs_stay_in_delivering_and_succeed_when_it_returns() {
+    let mut running = Running::start().await;
+    let address = running.stack.around.s3.address();
+    let down = embedded_s3::start(EmbeddedS3Options {
+        listen: "127.0.0.1:0".parse().unwrap(),
+        folder: running.folder.path().join("elsewhere"),
+        access_key: "none".to_owned(),
+        secret_key: "none".to_owned(),
+        bucket: "none".to_owned(),
+    })
+    .await
+    .unwrap();
+    std::mem::replace(&mut running.stack.around.s3, down).stop().await;
+    let bodies = [speech("s"), image("t"), video("u")];
+    let mut ids = Vec::new();
+    for body in &bodies {
+        ids.push(running.client.submit(body).await);
+    }
+    for id in &ids {
+        running.client.until(id, "delivering").await;
+    }
+    // Several rounds of back-off pass; no job gives up what is paid for.
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    for id in &ids {
+        assert_eq!(running.client.job(id).await["status"], "delivering");
+    }
+    let (status, answer) = running.client.get("/readyz").await;
+    assert_eq!(status, 503, "{answer}");
+    let back = embedded_s3::start(EmbeddedS3Options {
+        listen: address,
+        folder: running.folder.path().join("s3"),
+        access_key: "atelier-dev".to_owned(),
+        secret_key: "atelier-dev-secret".to_owned(),
+        bucket: atelier_dev::stack::BUCKET.to_owned(),
+    })
+    .await
+    .unwrap();
+    std::mem::replace(&mut running.stack.around.s3, back).stop().await;
+    for (id, body) in ids.iter().zip(&bodies) {
+        let job = running.client.end_of(id).await;
+        assert_eq!(job["status"], "succeeded", "{job:#}");
+        assert_eq!(running.journal().submits_of(body["prompt"].as_str().unwrap()), 1);
+    }
+    running.finish().await;
+}
+
+#[tokio::test]
+async fn without_redis_nothing_is_accepted_and_everything_comes_back() {
+    let mut running = Running::start().await;
+    let id = running.client.submit(&video("v")).await;
+    running.client.until(&id, "awaiting").await;
+    running.stack.around.redis.as_mut().unwrap().kill();
+    let (status, answer) = running.client.post("/api/v1/media/jobs", &speech("w")).await;
+    assert_eq!((status, &answer["error"]["code"]), (503, &json!("unavailable")), "{answer}");
+    let (status, _) = running.client.get("/readyz").await;
+    assert_eq!(status, 503);
+    let (status, _) = running.client.get("/healthz").await;
+    assert_eq!(status, 200);
+    running.stack.around.redis.as_mut().unwrap().start_again().unwrap();
+    assert_eq!(running.client.end_of(&id).await["status"], "succeeded");
+    assert_eq!(running.client.run(&speech("x")).await["status"], "succeeded");
+    assert_eq!(running.journal().submits_of("w"), 0);
+    running.finish().await;
+}
