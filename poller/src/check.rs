@@ -48,7 +48,10 @@ impl Poller {
             let message = format!("this installation has no adapter for {}", spec.provider);
             return self.policy.hopeless(job, JobError::new(ErrorCode::Invalid, message), now());
         };
-        let key = match self.credentials.open(&job.body.workspace_id, spec.provider, spec.credential_id.as_deref()).await
+        let key = match self
+            .credentials
+            .open(&job.body.workspace_id, spec.provider, spec.credential_id.as_deref())
+            .await
         {
             Ok(key) => key,
             Err(reason) => {

@@ -11,7 +11,9 @@ use atelier_domain::policy::Policy;
 use atelier_domain::ports::{JobStore, StepHandler, Telemetry};
 use atelier_domain::secret::Secret;
 use atelier_providers::{ProviderSettings, Registry};
-use atelier_redis_store::{Clock, Redis, RedisJobStore, RedisStoreSettings, RunnerOptions, preflight, run_queue};
+use atelier_redis_store::{
+    Clock, Redis, RedisJobStore, RedisStoreSettings, RunnerOptions, preflight, run_queue,
+};
 use atelier_runtime::health::Health;
 use atelier_runtime::settings::{Problems, ShutdownSettings, TelemetrySettings};
 use atelier_runtime::shutdown::Shutdown;
@@ -61,7 +63,11 @@ impl atelier_runtime::settings::Settings for Settings {
 }
 
 /// Runs a poller and its clock until `shutdown`.
-pub async fn run(settings: Settings, telemetry: Arc<dyn Telemetry>, shutdown: Shutdown) -> anyhow::Result<()> {
+pub async fn run(
+    settings: Settings,
+    telemetry: Arc<dyn Telemetry>,
+    shutdown: Shutdown,
+) -> anyhow::Result<()> {
     let redis = Redis::open(settings.redis.clone())?;
     let stop = shutdown.token();
     let end = CancellationToken::new();

@@ -45,7 +45,8 @@ impl Worker {
             match self.store_output(&job, index, output).await {
                 Ok(asset) => stored.push(asset),
                 Err(Undelivered::Source(error, fault)) => {
-                    let decision = self.policy.source_failed(job, error, fault, Timestamp::now(), rand::random())?;
+                    let decision =
+                        self.policy.source_failed(job, error, fault, Timestamp::now(), rand::random())?;
                     return self.settle(claim, decision).await;
                 }
                 Err(Undelivered::Store(reason)) => {
@@ -108,7 +109,9 @@ impl Worker {
                     FetchError::Refused(_) => {
                         Undelivered::Source(malformed(reason.to_string()), SourceFault::Final)
                     }
-                    FetchError::Gone { .. } => Undelivered::Source(malformed(reason.to_string()), SourceFault::Gone),
+                    FetchError::Gone { .. } => {
+                        Undelivered::Source(malformed(reason.to_string()), SourceFault::Gone)
+                    }
                     FetchError::Unavailable { .. } => Undelivered::Source(
                         JobError::new(ErrorCode::Exhausted, reason.to_string()),
                         SourceFault::Passing,
@@ -121,13 +124,16 @@ impl Worker {
                 })
             }
             OutputSource::Spool { epoch, size_bytes } => {
-                let body = self.spool.read(&job.id, Epoch(*epoch), index).await.map_err(|reason| match reason {
-                    SpoolError::Gone | SpoolError::TooLarge { .. } => Undelivered::Source(
-                        JobError::new(ErrorCode::Exhausted, "the kept bytes of the paid reply are gone"),
-                        SourceFault::Final,
-                    ),
-                    SpoolError::Source(_) | SpoolError::Unavailable(_) => Undelivered::Store(reason.to_string()),
-                })?;
+                let body =
+                    self.spool.read(&job.id, Epoch(*epoch), index).await.map_err(|reason| match reason {
+                        SpoolError::Gone | SpoolError::TooLarge { .. } => Undelivered::Source(
+                            JobError::new(ErrorCode::Exhausted, "the kept bytes of the paid reply are gone"),
+                            SourceFault::Final,
+                        ),
+                        SpoolError::Source(_) | SpoolError::Unavailable(_) => {
+                            Undelivered::Store(reason.to_string())
+                        }
+                    })?;
                 Ok(Opened { body, content_type: None, length_bytes: Some(*size_bytes) })
             }
         }

@@ -10,8 +10,8 @@
 mod abandon;
 mod deliver;
 mod input;
-mod reconcile;
 pub mod program;
+mod reconcile;
 pub mod settings;
 mod submit;
 
@@ -24,8 +24,8 @@ use atelier_domain::job::Job;
 use atelier_domain::operation::Step;
 use atelier_domain::policy::{Decision, Policy};
 use atelier_domain::ports::{
-    AssetStore, Claim, ClaimError, CredentialError, Credentials, Fetcher, JobStore, MediaProvider, ProviderKey, Providers,
-    Spool, StepHandler, Telemetry,
+    AssetStore, Claim, ClaimError, CredentialError, Credentials, Fetcher, JobStore, MediaProvider,
+    ProviderKey, Providers, Spool, StepHandler, Telemetry,
 };
 use atelier_domain::state::IllegalTransition;
 use tracing::{error, warn};
@@ -104,7 +104,10 @@ impl Worker {
     }
 
     /// The provider's adapter and the key for this job.
-    pub(crate) async fn provider_of(&self, job: &Job) -> Result<(&dyn MediaProvider, ProviderKey), NoProvider> {
+    pub(crate) async fn provider_of(
+        &self,
+        job: &Job,
+    ) -> Result<(&dyn MediaProvider, ProviderKey), NoProvider> {
         let spec = &job.body.spec;
         let provider = self.providers.get(spec.provider).ok_or_else(|| {
             NoProvider::Hopeless(JobError::new(
@@ -112,7 +115,11 @@ impl Worker {
                 format!("this installation has no adapter for {}", spec.provider),
             ))
         })?;
-        match self.credentials.open(&job.body.workspace_id, spec.provider, spec.credential_id.as_deref()).await {
+        match self
+            .credentials
+            .open(&job.body.workspace_id, spec.provider, spec.credential_id.as_deref())
+            .await
+        {
             Ok(key) => Ok((provider, key)),
             Err(reason @ (CredentialError::Missing { .. } | CredentialError::Unknown { .. })) => {
                 Err(NoProvider::Hopeless(JobError::new(ErrorCode::Unauthorized, reason.to_string())))

@@ -12,7 +12,9 @@ use atelier_domain::policy::Policy;
 use atelier_domain::ports::{AssetStore, JobStore, StepHandler, Telemetry};
 use atelier_domain::secret::Secret;
 use atelier_providers::{FetchSettings, GuardedFetcher, ProviderSettings, Registry};
-use atelier_redis_store::{Redis, RedisJobStore, RedisSpool, RedisStoreSettings, RunnerOptions, preflight, run_queue};
+use atelier_redis_store::{
+    Redis, RedisJobStore, RedisSpool, RedisStoreSettings, RunnerOptions, preflight, run_queue,
+};
 use atelier_runtime::health::Health;
 use atelier_runtime::settings::{Problems, ShutdownSettings, TelemetrySettings};
 use atelier_runtime::shutdown::Shutdown;
@@ -73,7 +75,11 @@ impl atelier_runtime::settings::Settings for Settings {
 }
 
 /// Runs a worker until `shutdown`, then drains it.
-pub async fn run(settings: Settings, telemetry: Arc<dyn Telemetry>, shutdown: Shutdown) -> anyhow::Result<()> {
+pub async fn run(
+    settings: Settings,
+    telemetry: Arc<dyn Telemetry>,
+    shutdown: Shutdown,
+) -> anyhow::Result<()> {
     let redis = Redis::open(settings.redis.clone())?;
     let assets = S3Store::connect(settings.s3.clone()).await?;
     let stop = shutdown.token();

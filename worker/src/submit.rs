@@ -89,9 +89,11 @@ impl Worker {
                         let error = ProviderError::UnknownOutcome { message: error.to_string() };
                         self.policy.submit_failed(job, &error, now, rand::random())?
                     }
-                    Err(error @ SpoolError::TooLarge { .. }) => {
-                        self.policy.hopeless(job, JobError::new(ErrorCode::Malformed, error.to_string()), now)?
-                    }
+                    Err(error @ SpoolError::TooLarge { .. }) => self.policy.hopeless(
+                        job,
+                        JobError::new(ErrorCode::Malformed, error.to_string()),
+                        now,
+                    )?,
                 };
                 self.settle(claim, decision).await
             }

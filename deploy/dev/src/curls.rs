@@ -10,9 +10,12 @@ pub(crate) fn text(api_url: &str, simulator_url: &str, key: &str, jobs: &[JobVie
              -H 'Content-Type: application/json' -d '{body}'\n"
         )
     };
-    let get = |comment: &str, path: &str| format!("# {comment}\ncurl -s '{api_url}{path}' -H 'X-API-Key: {key}'\n");
+    let get =
+        |comment: &str, path: &str| format!("# {comment}\ncurl -s '{api_url}{path}' -H 'X-API-Key: {key}'\n");
     let mut lines = vec![
-        format!("The stack keeps running; ctrl-c stops it. Every request the providers got: {simulator_url}/_sim/journal\n"),
+        format!(
+            "The stack keeps running; ctrl-c stops it. Every request the providers got: {simulator_url}/_sim/journal\n"
+        ),
         post("tts", r#"{"operation": "tts", "provider": "elevenlabs", "prompt": "Hello"}"#),
         post("image_gen", r#"{"operation": "image_gen", "provider": "fal", "prompt": "a fox"}"#),
         post("video_gen", r#"{"operation": "video_gen", "provider": "runway", "prompt": "slow pan"}"#),
@@ -26,7 +29,10 @@ pub(crate) fn text(api_url: &str, simulator_url: &str, key: &str, jobs: &[JobVie
         lines.push(post(&format!("video_from_image, from the demo's {}", image.content_type), &body));
     }
     if let Some(job) = jobs.first() {
-        lines.push(get("a job; ?wait=25 waits for its end", &format!("/api/v1/media/jobs/{}?wait=25", job.id)));
+        lines.push(get(
+            "a job; ?wait=25 waits for its end",
+            &format!("/api/v1/media/jobs/{}?wait=25", job.id),
+        ));
         lines.push(get("jobs", "/api/v1/media/jobs?status=succeeded&limit=5"));
         if let Some(asset) = job.assets.first() {
             lines.push(get("a link to an asset", &format!("/api/v1/assets/{}/signed-url", asset.id)));

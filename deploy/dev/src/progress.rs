@@ -60,8 +60,7 @@ impl Board {
 impl Row {
     pub(crate) fn show(&mut self, job: &JobView) {
         let provider_status = job.provider_status.as_deref().unwrap_or("-");
-        let text =
-            format!("{:<11} provider: {provider_status:<12} checks: {:<3}", job.status, job.checks);
+        let text = format!("{:<11} provider: {provider_status:<12} checks: {:<3}", job.status, job.checks);
         match &self.bar {
             Some(bar) => {
                 bar.set_position(position(job));

@@ -48,7 +48,16 @@ impl RedisServer {
     pub fn start_again(&mut self) -> Result<()> {
         std::fs::create_dir_all(&self.folder)?;
         let child = Command::new(find_program()?)
-            .args(["--bind", "127.0.0.1", "--port", &self.port.to_string(), "--save", "", "--protected-mode", "no"])
+            .args([
+                "--bind",
+                "127.0.0.1",
+                "--port",
+                &self.port.to_string(),
+                "--save",
+                "",
+                "--protected-mode",
+                "no",
+            ])
             .args(["--appendonly", if self.has_aof { "yes" } else { "no" }, "--appendfsync", "everysec"])
             .args(["--maxmemory-policy", "noeviction", "--loglevel", "warning"])
             .arg("--dir")

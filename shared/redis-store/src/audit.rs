@@ -47,7 +47,8 @@ async fn look(redis: &Redis) -> RedisResult<Audit> {
         }
     }
     for step in Step::ALL.iter().copied().filter(|step| *step != Step::Check) {
-        let messages: redis::streams::StreamRangeReply = connection.xrange_all(redis.keys.stream(step)).await?;
+        let messages: redis::streams::StreamRangeReply =
+            connection.xrange_all(redis.keys.stream(step)).await?;
         audit.messages += messages.ids.len();
         for message in messages.ids {
             if let Some(id) = message.get::<String>("j") {
@@ -64,7 +65,9 @@ async fn look(redis: &Redis) -> RedisResult<Audit> {
                     check_job(&job, &due, &mut audit.violations);
                     audit.jobs.push(job);
                 }
-                Some(Err(reason)) => audit.violations.push((Invariant::AcceptedIsKept, format!("{id}: {reason}"))),
+                Some(Err(reason)) => {
+                    audit.violations.push((Invariant::AcceptedIsKept, format!("{id}: {reason}")))
+                }
                 None => {}
             }
         }
@@ -77,7 +80,10 @@ fn check_job(job: &Job, due: &HashSet<(Step, String)>, violations: &mut Vec<(Inv
     if !job.state.is_terminal() {
         let is_due = Step::ALL.iter().any(|step| due.contains(&(*step, id.clone())));
         if !is_due || job.due_at.is_none() {
-            violations.push((Invariant::EveryJobIsDue, format!("{id} is {} and nothing will look at it", job.state)));
+            violations.push((
+                Invariant::EveryJobIsDue,
+                format!("{id} is {} and nothing will look at it", job.state),
+            ));
         }
     }
     if job.body.remote.is_some() && job.body.attempts == 0 {

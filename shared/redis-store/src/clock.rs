@@ -141,8 +141,11 @@ impl Alarm {
             let mut connection = connection.clone();
             let list = self.list.clone();
             self.reading = Some(tokio::spawn(async move {
-                let token: Option<(String, String)> =
-                    redis::cmd("BLPOP").arg(list).arg(block.as_secs_f64()).query_async(&mut connection).await?;
+                let token: Option<(String, String)> = redis::cmd("BLPOP")
+                    .arg(list)
+                    .arg(block.as_secs_f64())
+                    .query_async(&mut connection)
+                    .await?;
                 Ok(token.is_some())
             }));
         }

@@ -23,7 +23,8 @@ pub async fn check(redis: &Redis) -> Result<(), PreflightError> {
     let info: InfoDict =
         redis::cmd("INFO").query_async(&mut redis.commands()).await.map_err(PreflightError::Unreachable)?;
     let text = |name: &str| info.get::<String>(name).unwrap_or_default();
-    let findings = findings(&text("redis_version"), &text("maxmemory_policy"), &text("maxmemory"), &text("aof_enabled"));
+    let findings =
+        findings(&text("redis_version"), &text("maxmemory_policy"), &text("maxmemory"), &text("aof_enabled"));
     if findings.is_empty() {
         return Ok(());
     }
@@ -59,13 +60,19 @@ fn findings(version: &str, policy: &str, max_memory: &str, aof: &str) -> Vec<Str
     let mut numbers = version.split('.').filter_map(|part| part.parse::<u32>().ok());
     let (major, minor) = (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0));
     if (major, minor) < (6, 2) {
-        found.push(format!("version {version} is older than 6.2, which brought XAUTOCLAIM and ZRANGE BYSCORE"));
+        found.push(format!(
+            "version {version} is older than 6.2, which brought XAUTOCLAIM and ZRANGE BYSCORE"
+        ));
     }
     if policy != "noeviction" && max_memory != "0" {
-        found.push(format!("maxmemory-policy is {policy}; set noeviction, or jobs vanish when memory is short"));
+        found.push(format!(
+            "maxmemory-policy is {policy}; set noeviction, or jobs vanish when memory is short"
+        ));
     }
     if aof != "1" {
-        found.push("appendonly is off; jobs accepted since the last snapshot are gone after a crash".to_owned());
+        found.push(
+            "appendonly is off; jobs accepted since the last snapshot are gone after a crash".to_owned(),
+        );
     }
     found
 }

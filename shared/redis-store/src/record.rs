@@ -84,7 +84,9 @@ pub fn read(id: &JobId, record: &[u8]) -> Result<Job, RecordError> {
         return Err(RecordError::Version(char::from(version)));
     }
     let part = |from: usize, to: usize| head.get(from..to).ok_or(RecordError::Header);
-    let hex16 = |from, to| part(from, to).and_then(|text| u16::from_str_radix(text, 16).map_err(|_| RecordError::Header));
+    let hex16 = |from, to| {
+        part(from, to).and_then(|text| u16::from_str_radix(text, 16).map_err(|_| RecordError::Header))
+    };
     let millis = |from, to| {
         let millis = part(from, to)?.parse::<i64>().map_err(|_| RecordError::Header)?;
         Timestamp::from_millisecond(millis).map_err(|_| RecordError::Header)
@@ -109,10 +111,7 @@ mod tests {
     use super::*;
 
     /// A record as layout 1 wrote it first. It must stay readable.
-    pub const FIRST: &str = concat!(
-        "1a0000000300010005179583000000017958300100000450",
-        "",
-    );
+    pub const FIRST: &str = concat!("1a0000000300010005179583000000017958300100000450", "",);
 
     #[test]
     fn a_header_has_48_bytes_and_each_state_its_letter() {

@@ -79,7 +79,8 @@ impl RedisStoreSettings {
     pub fn problems(&self) -> Vec<(&'static str, &'static str, &'static str)> {
         let mut problems = Vec::new();
         let url = self.url.expose();
-        if !["redis://", "rediss://", "redis+unix://", "unix://"].iter().any(|scheme| url.starts_with(scheme)) {
+        if !["redis://", "rediss://", "redis+unix://", "unix://"].iter().any(|scheme| url.starts_with(scheme))
+        {
             problems.push(("url", "the URL has another scheme", "redis://host:port/0 would be right"));
         }
         for (key, value) in
@@ -99,7 +100,11 @@ impl RedisStoreSettings {
             problems.push(("promote_limit", "out of range", "1 to 500 would be right"));
         }
         if self.spool_limit_bytes > 500 * 1024 * 1024 {
-            problems.push(("spool_limit_bytes", "more than a Redis value holds", "at most 524288000 would be right"));
+            problems.push((
+                "spool_limit_bytes",
+                "more than a Redis value holds",
+                "at most 524288000 would be right",
+            ));
         }
         problems
     }

@@ -126,7 +126,9 @@ impl Verdict {
 fn assets_of(assets: &[Asset]) -> Result<Vec<(String, String)>, record::RecordError> {
     assets
         .iter()
-        .map(|asset| Ok((asset.id.to_string(), serde_json::to_string(asset).map_err(record::RecordError::Body)?)))
+        .map(|asset| {
+            Ok((asset.id.to_string(), serde_json::to_string(asset).map_err(record::RecordError::Body)?))
+        })
         .collect()
 }
 
@@ -162,7 +164,10 @@ pub(crate) async fn send(
         }
     }
     let results: Vec<Vec<u8>> = call.invoke_async(connection).await?;
-    Ok(results.into_iter().map(|result| if result == b"ok" { Written::Yes } else { Written::Stale(result) }).collect())
+    Ok(results
+        .into_iter()
+        .map(|result| if result == b"ok" { Written::Yes } else { Written::Stale(result) })
+        .collect())
 }
 
 type Waiting = (Verdict, oneshot::Sender<Option<Written>>);

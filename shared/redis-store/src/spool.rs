@@ -48,7 +48,9 @@ impl RedisSpool {
                 .await;
             match written {
                 Ok(()) => return Ok(()),
-                Err(error) if !backoff.wait(&self.stop).await => return Err(SpoolError::Unavailable(Box::new(error))),
+                Err(error) if !backoff.wait(&self.stop).await => {
+                    return Err(SpoolError::Unavailable(Box::new(error)));
+                }
                 Err(error) => tracing::warn!(error = %error, "a paid reply waits for redis"),
             }
         }
@@ -57,7 +59,13 @@ impl RedisSpool {
 
 #[async_trait]
 impl Spool for RedisSpool {
-    async fn keep(&self, job: &JobId, epoch: Epoch, index: u16, mut bytes: ByteStream) -> Result<u64, SpoolError> {
+    async fn keep(
+        &self,
+        job: &JobId,
+        epoch: Epoch,
+        index: u16,
+        mut bytes: ByteStream,
+    ) -> Result<u64, SpoolError> {
         let key = self.redis.keys.spool(job, epoch.0, index);
         let limit_bytes = self.redis.settings.spool_limit_bytes;
         let mut written = 0u64;
@@ -104,10 +112,17 @@ impl Spool for RedisSpool {
                 }
                 let to = (from + CHUNK as u64).min(length) - 1;
                 let part: Vec<u8> = twice(|| async {
-                    redis::cmd("GETRANGE").arg(&key).arg(from).arg(to).query_async(&mut redis.commands()).await
+                    redis::cmd("GETRANGE")
+                        .arg(&key)
+                        .arg(from)
+                        .arg(to)
+                        .query_async(&mut redis.commands())
+                        .await
                 })
                 .await
-                .map_err(|error: redis::RedisError| SourceBroken { message: format!("the spool: {error}") })?;
+                .map_err(|error: redis::RedisError| SourceBroken {
+                    message: format!("the spool: {error}"),
+                })?;
                 if part.len() as u64 != to - from + 1 {
                     return Err(SourceBroken { message: "the spool lost its bytes".to_owned() });
                 }

@@ -92,7 +92,9 @@ impl JobStore for RedisJobStore {
         let text = record::header(&job) + &record::body(&job).map_err(unavailable)?;
         let workspace = &job.body.workspace_id;
         let (idempotency_key, digest) = match &new.idempotency {
-            Some(idempotency) => (keys.idempotency(workspace, &idempotency.key), idempotency.fingerprint.to_vec()),
+            Some(idempotency) => {
+                (keys.idempotency(workspace, &idempotency.key), idempotency.fingerprint.to_vec())
+            }
             None => (keys.job(&job.id).into_bytes(), Vec::new()),
         };
         let delay_us = settle::micros_between(job.body.created_at, job.due_at.unwrap_or(job.body.created_at));
@@ -110,7 +112,9 @@ impl JobStore for RedisJobStore {
             .arg(self.redis.settings.idempotency_ttl_s.saturating_mul(1000));
         // The id was chosen here, so a second run after a lost answer finds the first one's work.
         let (outcome, id): (String, String) =
-            twice(|| async { call.invoke_async(&mut self.redis.commands()).await }).await.map_err(unavailable)?;
+            twice(|| async { call.invoke_async(&mut self.redis.commands()).await })
+                .await
+                .map_err(unavailable)?;
         if outcome == "created" {
             return Ok(Admission::Created);
         }
@@ -182,8 +186,9 @@ impl JobStore for RedisJobStore {
             let runs_at_provider = after.body.remote.is_some() && was == State::Awaiting;
             let next = if runs_at_provider { Next::Now(Step::Abandon) } else { Next::Nothing };
             let retention = Duration::from_secs(self.redis.settings.retention_s);
-            let verdict = Verdict::ending(&before.body, after.clone(), &next, &Source::Outside, retention, now)
-                .map_err(unavailable)?;
+            let verdict =
+                Verdict::ending(&before.body, after.clone(), &next, &Source::Outside, retention, now)
+                    .map_err(unavailable)?;
             let verdicts = [verdict];
             let written = twice(|| async {
                 settle::send(&mut self.redis.commands(), &self.redis.keys, &verdicts).await

@@ -25,7 +25,8 @@ async fn an_admitted_job_is_read_back_as_it_was() {
 async fn the_same_key_and_body_give_the_same_job() {
     let fixture = Fixture::start().await;
     let (first, second) = (new_job("a fox"), new_job("a fox"));
-    let admitted = fixture.store.admit(NewJob { job: first.clone(), idempotency: key("k", 1) }).await.unwrap();
+    let admitted =
+        fixture.store.admit(NewJob { job: first.clone(), idempotency: key("k", 1) }).await.unwrap();
     assert_eq!(admitted, Admission::Created);
     match fixture.store.admit(NewJob { job: second, idempotency: key("k", 1) }).await.unwrap() {
         Admission::Repeated(job) => assert_eq!(job.id, first.id),
@@ -39,7 +40,8 @@ async fn the_same_key_with_another_body_names_the_first_job() {
     let fixture = Fixture::start().await;
     let first = new_job("a fox");
     fixture.store.admit(NewJob { job: first.clone(), idempotency: key("k", 1) }).await.unwrap();
-    let outcome = fixture.store.admit(NewJob { job: new_job("a cat"), idempotency: key("k", 2) }).await.unwrap();
+    let outcome =
+        fixture.store.admit(NewJob { job: new_job("a cat"), idempotency: key("k", 2) }).await.unwrap();
     assert_eq!(outcome, Admission::KeyReused(first.id));
 }
 

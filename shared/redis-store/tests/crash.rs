@@ -22,10 +22,8 @@ async fn a_killed_worker_loses_nothing_and_repeats_no_paid_call() {
     first.kill();
     let heir = Arc::new(PretendedWork::new(&fixture));
     let second = fixture.process(Step::ALL, 32, heir.clone());
-    wait_for("all to end", || async {
-        fixture.audit().await.jobs.iter().all(|job| job.state.is_terminal())
-    })
-    .await;
+    wait_for("all to end", || async { fixture.audit().await.jobs.iter().all(|job| job.state.is_terminal()) })
+        .await;
     let mut uncertain = 0;
     for id in &ids {
         let job = fixture.job(id).await;
@@ -73,7 +71,8 @@ async fn a_long_step_keeps_its_lease() {
     let fixture = Fixture::start().await;
     // Three times the lease of the fixture, with an idle second worker that would steal.
     let work = Arc::new(PretendedWork { pause: Duration::from_secs(3), ..PretendedWork::new(&fixture) });
-    let processes = [fixture.process(Step::ALL, 40, work.clone()), fixture.process(Step::ALL, 40, work.clone())];
+    let processes =
+        [fixture.process(Step::ALL, 40, work.clone()), fixture.process(Step::ALL, 40, work.clone())];
     let ids = fixture.admit_many(40, "a fox").await;
     fixture.assert_all_ended(40, State::Succeeded).await;
     for id in &ids {

@@ -14,7 +14,8 @@ use crate::harness::{Fixture, PretendedWork, wait_for};
 async fn a_stop_under_load_gives_back_what_has_not_begun() {
     let fixture = Fixture::start().await;
     for round in 0..4 {
-        let work = Arc::new(PretendedWork { pause: Duration::from_millis(30), ..PretendedWork::new(&fixture) });
+        let work =
+            Arc::new(PretendedWork { pause: Duration::from_millis(30), ..PretendedWork::new(&fixture) });
         let process = fixture.process(Step::ALL, 64, work.clone());
         let ids = fixture.admit_many(500, "a fox").await;
         wait_for("work under way", || async { work.journal.total() > 100 }).await;

@@ -288,7 +288,12 @@ pub struct PretendedWork {
 
 impl PretendedWork {
     pub fn new(fixture: &Fixture) -> Self {
-        Self { policy: fixture.policy.clone(), journal: Journal::default(), checks_needed: 0, pause: Duration::ZERO }
+        Self {
+            policy: fixture.policy.clone(),
+            journal: Journal::default(),
+            checks_needed: 0,
+            pause: Duration::ZERO,
+        }
     }
 
     pub async fn work(&self, claim: &dyn Claim) -> Result<(), Box<dyn std::error::Error>> {

@@ -42,7 +42,10 @@ async fn a_delayed_job_starts_on_time_and_never_early() {
         async fn handle(&self, claim: Arc<dyn Claim>) {
             self.0.send(Timestamp::now()).unwrap();
             let job = claim.job().clone();
-            claim.settle(job, Next::At(Step::Submit, Timestamp::now() + Duration::from_secs(600))).await.unwrap();
+            claim
+                .settle(job, Next::At(Step::Submit, Timestamp::now() + Duration::from_secs(600)))
+                .await
+                .unwrap();
         }
     }
     let (started, mut starts) = tokio::sync::mpsc::unbounded_channel();
@@ -87,7 +90,8 @@ async fn inv9_a_stale_holder_changes_nothing() {
         atelier_domain::error::JobError::new(ErrorCode::Invalid, "late"),
         Timestamp::now(),
     );
-    let outcome = tokio::time::timeout(Duration::from_secs(5), stale.settle(late.unwrap().job, Next::Nothing)).await;
+    let outcome =
+        tokio::time::timeout(Duration::from_secs(5), stale.settle(late.unwrap().job, Next::Nothing)).await;
     // The dead process' settler is gone (it gave up), or the store said that the claim is stale: never success.
     assert!(!matches!(outcome, Ok(Ok(()))), "{outcome:?}");
     assert_eq!(fixture.job(&ids[0]).await, before);

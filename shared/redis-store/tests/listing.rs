@@ -41,7 +41,7 @@ async fn filters_narrow_and_count_what_fits() {
         fixture.store.admit(NewJob { job, idempotency: None }).await.unwrap();
     }
     fixture.store.cancel(&workspace(), &videos[0], Timestamp::now()).await.unwrap();
-    let count = async |filter: JobFilter| { fixture.store.jobs(&workspace(), &filter).await.unwrap() };
+    let count = async |filter: JobFilter| fixture.store.jobs(&workspace(), &filter).await.unwrap();
     let speech = count(JobFilter { operation: Some(Operation::Tts), ..page(2, 3) }).await;
     assert_eq!((speech.items.len(), speech.total), (1, 4));
     let cancelled = count(JobFilter { state: Some(State::Cancelled), ..page(1, 20) }).await;
@@ -68,7 +68,8 @@ async fn inv10_a_wait_ends_at_its_limit() {
     let fixture = Fixture::start().await;
     let ids = fixture.admit_many(1, "a fox").await;
     let since = Instant::now();
-    let job = fixture.store.wait_for_end(&workspace(), &ids[0], Duration::from_millis(150)).await.unwrap().unwrap();
+    let job =
+        fixture.store.wait_for_end(&workspace(), &ids[0], Duration::from_millis(150)).await.unwrap().unwrap();
     assert_eq!(job.state, State::Queued);
     assert!(since.elapsed() >= Duration::from_millis(150));
 }

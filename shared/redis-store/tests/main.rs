@@ -8,7 +8,7 @@ mod faults;
 mod harness;
 mod lifecycle;
 mod listing;
-mod scale;
-mod spool;
 #[path = "../../../deploy/dev/src/redis_server.rs"]
 mod redis_server;
+mod scale;
+mod spool;

@@ -21,9 +21,7 @@ use std::path::PathBuf;
 use serde::de::DeserializeOwned;
 
 pub use self::faults::{Problems, SettingsError, SettingsErrors};
-pub use self::sections::{
-    CapturePrompts, HttpSettings, LogFormat, OtlpProtocol, RedisSettings, ShutdownSettings, TelemetrySettings,
-};
+pub use self::sections::{CapturePrompts, LogFormat, OtlpProtocol, ShutdownSettings, TelemetrySettings};
 
 mod environment;
 mod faults;

@@ -1,6 +1,7 @@
 //! Settings: order of sources, all mistakes at once, secrets.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use atelier_domain::ids::WorkspaceId;
@@ -8,8 +9,7 @@ use atelier_domain::operation::Provider;
 use atelier_domain::policy::Policy;
 use atelier_domain::secret::Secret;
 use atelier_runtime::settings::{
-    CapturePrompts, HttpSettings, Problems, RedisSettings, Settings, SettingsErrors, ShutdownSettings,
-    TelemetrySettings, load,
+    CapturePrompts, Problems, Settings, SettingsErrors, ShutdownSettings, TelemetrySettings, load,
 };
 use serde::Deserialize;
 
@@ -21,6 +21,59 @@ const DEFAULTS: &str = r#"
     [policy.polling]
     interval_ms = 10_000
 "#;
+
+/// `[redis]`: where jobs are kept.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RedisSettings {
+    /// `redis://` or `rediss://` with host, and password where there is one: so it is a secret. No default, because a
+    /// wrong guess would be an empty store that looks healthy.
+    url: Secret<String>,
+    /// Longest wait for a connection, in milliseconds. 3000: one lost SYN is repeated after one second, then two.
+    #[serde(default = "RedisSettings::default_connect_timeout_ms")]
+    connect_timeout_ms: u64,
+    /// Longest wait for an answer, in milliseconds. 5000: longer than an AOF rewrite or a failover stalls a healthy
+    /// Redis, shorter than the patience of a caller.
+    #[serde(default = "RedisSettings::default_command_timeout_ms")]
+    command_timeout_ms: u64,
+}
+
+impl RedisSettings {
+    /// Reports what makes no sense.
+    fn validate(&self, problems: &mut Problems<'_>) {
+        let url = self.url.expose();
+        if !url.starts_with("redis://") && !url.starts_with("rediss://") {
+            problems.report(
+                "url",
+                "the URL has another scheme",
+                "redis://host:port or rediss://host:port would be right",
+            );
+        }
+        for (key, value) in
+            [("connect_timeout_ms", self.connect_timeout_ms), ("command_timeout_ms", self.command_timeout_ms)]
+        {
+            if value == 0 {
+                problems.report(key, "0 leaves no time at all", "at least 1 millisecond would be right");
+            }
+        }
+    }
+
+    fn default_connect_timeout_ms() -> u64 {
+        3_000
+    }
+
+    fn default_command_timeout_ms() -> u64 {
+        5_000
+    }
+}
+
+/// `[http]`: where the process answers. The port is the program's own choice, so there is no default here.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct HttpSettings {
+    /// Address and port, as in `0.0.0.0:8080`.
+    listen: SocketAddr,
+}
 
 #[derive(Debug, Deserialize)]
 struct Program {

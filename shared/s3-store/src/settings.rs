@@ -32,8 +32,8 @@ pub struct S3Settings {
     pub access_key: Option<String>,
     /// The access key's secret. Set both or neither.
     pub secret_key: Option<Secret<String>>,
-    /// Size of a part, and the largest object that is sent in one request. 8 MiB: two of them per running upload are
-    /// little memory, and 10,000 of them are far beyond `max_size_bytes`.
+    /// Size of a part, and the largest object that is sent in one request. 5 MiB, the least that S3 takes: two of them
+    /// are held per running upload, and 10,000 of them are far beyond `max_size_bytes`.
     pub part_size_bytes: u64,
     /// Largest object. 5 GiB: no provider makes larger ones, and S3 copies no larger object in one call.
     pub max_size_bytes: u64,
@@ -41,7 +41,7 @@ pub struct S3Settings {
     pub connect_timeout_ms: u64,
     /// Limit of a call without media in it, attempts included. 10 s.
     pub call_timeout_ms: u64,
-    /// Limit of a call that sends or joins parts, attempts included. 120 s: a part of 8 MiB at 0.6 Mbit/s.
+    /// Limit of a call that sends or joins parts, attempts included. 120 s: a part of 5 MiB at 0.4 Mbit/s.
     pub transfer_timeout_ms: u64,
     /// Longest silence of a source before it counts as broken off. 60 s.
     pub source_idle_timeout_ms: u64,
@@ -59,7 +59,7 @@ impl Default for S3Settings {
             path_style: true,
             access_key: None,
             secret_key: None,
-            part_size_bytes: 8 * MEBIBYTE,
+            part_size_bytes: 5 * MEBIBYTE,
             max_size_bytes: 5 * 1024 * MEBIBYTE,
             connect_timeout_ms: 3_000,
             call_timeout_ms: 10_000,

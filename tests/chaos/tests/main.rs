@@ -1,1 +1,18 @@
-//! Faults of whole processes.
+//! Faults of whole processes: the three real programs are killed, and the simulator's journal is the witness.
+//!
+//! | file | what |
+//! |---|---|
+//! | `each_effect` | one kill at each effect of a job, for each program |
+//! | `under_load` | kills at random, of Redis too, while hundreds of jobs run |
+//! | `termination` | SIGTERM under load |
+//! | `world`, `program`, `client` | the surroundings, a real process, and its user |
+//! | `gate`, `wire/*` | the place between a process and its peers where it dies |
+
+mod client;
+mod each_effect;
+mod gate;
+mod program;
+mod termination;
+mod under_load;
+mod wire;
+mod world;

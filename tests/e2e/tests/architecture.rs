@@ -39,7 +39,8 @@ fn the_readmes_eight_files_exist_and_are_eight() {
 
 #[test]
 fn programs_name_adapters_in_one_file_only() {
-    let adapters = ["atelier_redis_store", "atelier_s3_store", "atelier_providers", "atelier_vault", "atelier_runtime"];
+    let adapters =
+        ["atelier_redis_store", "atelier_s3_store", "atelier_providers", "atelier_vault", "atelier_runtime"];
     for folder in ["api/src", "worker/src", "poller/src"] {
         for file in sources(folder) {
             if file.ends_with("program.rs") || file.ends_with("main.rs") {

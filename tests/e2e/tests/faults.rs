@@ -81,7 +81,12 @@ async fn refusals_are_final_and_told_apart() {
     retired["config"] = json!({});
     failed(&running, &retired, "model_retired").await;
     for prompt in ["f [sim:moderation]", "g [sim:moderation]", "h [sim:moderation]"] {
-        let tries = running.journal().submits().iter().filter(|entry| entry.prompt.as_deref() == Some(prompt)).count();
+        let tries = running
+            .journal()
+            .submits()
+            .iter()
+            .filter(|entry| entry.prompt.as_deref() == Some(prompt))
+            .count();
         assert_eq!(tries, 1, "{prompt} was tried again");
     }
     running.finish().await;

@@ -71,7 +71,8 @@ impl Running {
         let log = Log::default();
         let writer = log.clone();
         let (guard, dispatch) =
-            telemetry::prepare("atelier-api", Some(BUCKET), telemetry_settings, move || writer.clone()).unwrap();
+            telemetry::prepare("atelier-api", Some(BUCKET), telemetry_settings, move || writer.clone())
+                .unwrap();
         tracing::dispatcher::set_global_default(dispatch).expect("one test a process: run by nextest");
         let services = Services {
             api: Arc::new(guard.telemetry()),

@@ -77,7 +77,10 @@ async fn a_job_waits_for_its_time() {
     assert_eq!(job["status"], "succeeded");
     let started: atelier_domain::Timestamp = job["started_at"].as_str().unwrap().parse().unwrap();
     // The wire shows milliseconds, so the start may seem up to one earlier than it was.
-    assert!(started + std::time::Duration::from_millis(1) >= run_at, "started {started}, not before {run_at}");
+    assert!(
+        started + std::time::Duration::from_millis(1) >= run_at,
+        "started {started}, not before {run_at}"
+    );
     running.finish().await;
 }
 
@@ -88,7 +91,8 @@ async fn lists_show_what_was_asked_for() {
         running.client.run(&speech(prompt)).await;
     }
     running.client.run(&image("four")).await;
-    let (_, page) = running.client.get("/api/v1/media/jobs?operation=tts&status=succeeded&page=2&limit=2").await;
+    let (_, page) =
+        running.client.get("/api/v1/media/jobs?operation=tts&status=succeeded&page=2&limit=2").await;
     assert_eq!(page["data"].as_array().unwrap().len(), 1);
     assert_eq!(page["meta"], json!({"total": 3, "page": 2, "limit": 2, "pages": 2, "total_pages": 2}));
     let (_, page) = running.client.get("/api/v1/media/jobs?provider=fal").await;

@@ -100,7 +100,12 @@ async fn surroundings(folder: &Path) -> (Surroundings, Client, PathBuf) {
 
 async fn until_ready(client: &Client) {
     let since = Instant::now();
-    while !client.request(reqwest::Method::GET, "/readyz").send().await.is_ok_and(|answer| answer.status() == 200) {
+    while !client
+        .request(reqwest::Method::GET, "/readyz")
+        .send()
+        .await
+        .is_ok_and(|answer| answer.status() == 200)
+    {
         assert!(since.elapsed() < Duration::from_secs(30), "the api is not ready");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
@@ -125,11 +130,16 @@ async fn a_worker_delivers_a_500_mb_video_in_less_than_64_mib() {
     assert_eq!(job["status"], "succeeded", "{job:#}");
     assert_eq!(job["assets"][0]["size_bytes"], 500_000_000);
     let peak = peak_rss_kb(&worker.0);
+    let status = std::fs::read_to_string(format!("/proc/{}/status", worker.0.id())).unwrap();
+    eprintln!(
+        "{}",
+        status.lines().filter(|l| l.contains("Rss") || l.contains("VmHWM")).collect::<Vec<_>>().join(" ")
+    );
     eprintln!("peak RSS of the worker: {} MiB", peak / 1024);
     assert!(peak < 64 * 1024, "{peak} kB");
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn the_three_programs_stop_in_order_on_sigterm() {
     let folder = tempfile::tempdir().unwrap();
     let (around, client, config) = surroundings(folder.path()).await;

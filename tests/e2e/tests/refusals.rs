@@ -29,7 +29,7 @@ fn bad_bodies() -> Vec<(Value, &'static str, &'static str)> {
         (runway(json!({"run_at": "tomorrow"})), "run_at", "RFC 3339"),
         (runway(json!({"deadline_s": 0})), "deadline_s", "1"),
         (runway(json!({"credential_id": "cred"})), "credential_id", "null"),
-        (runway(json!({"webhook_url": "https://example.com"})), "webhook_url", "poll"),
+        (runway(json!({"webhook_url": "https://example.com"})), "webhook_url", "wait"),
         (runway(json!({"input_url": "https://example.com/a.png"})), "input_url", "none"),
         (json!({"operation": "video_from_image", "provider": "runway", "prompt": "x"}), "input", "input_url"),
         (
@@ -81,7 +81,8 @@ async fn all_mistakes_are_told_at_once() {
 async fn broken_bodies_and_wrong_doors_get_json() {
     let running = Running::start().await;
     let jobs = "/api/v1/media/jobs";
-    let with_key = |method: Method, path: &str| running.client.request(method, path).header("X-API-Key", "demo");
+    let with_key =
+        |method: Method, path: &str| running.client.request(method, path).header("X-API-Key", "demo");
     let json_type = ("Content-Type", "application/json");
     let cases = [
         (with_key(Method::POST, jobs).header(json_type.0, json_type.1).body("{\"operation\": "), 400),

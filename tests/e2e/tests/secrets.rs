@@ -34,7 +34,9 @@ async fn inv7_no_secret_is_written_anywhere() {
     assert!(log.contains("job changed state"), "the log is empty");
     for (place, text) in [("redis", &redis_text), ("log", &log)] {
         // The simulated providers' key is the word `simulated`; headers would show it beside their names.
-        for secret in [API_KEY, "atelier-dev-secret", "Bearer simulated", "Key simulated", "_jwt=", "X-Amz-Signature"] {
+        for secret in
+            [API_KEY, "atelier-dev-secret", "Bearer simulated", "Key simulated", "_jwt=", "X-Amz-Signature"]
+        {
             assert!(!text.contains(secret), "{place} shows {secret}: {}", around(text, secret));
         }
     }

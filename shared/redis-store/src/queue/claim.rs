@@ -57,7 +57,13 @@ pub(crate) struct RedisClaim {
 impl RedisClaim {
     pub(crate) fn new(engine: Arc<Engine>, job: Job, source: Source, place: Place) -> Arc<Self> {
         engine.leases.add(&job.id, job.epoch, &source);
-        Arc::new(Self { engine, job, source, is_settled: AtomicBool::new(false), place: Mutex::new(Some(place)) })
+        Arc::new(Self {
+            engine,
+            job,
+            source,
+            is_settled: AtomicBool::new(false),
+            place: Mutex::new(Some(place)),
+        })
     }
 
     /// Gives the step back untouched, for another process to do now.
@@ -109,7 +115,8 @@ impl RedisClaim {
 
     /// The job as this claim last saved it.
     async fn reread(&self) -> Option<Job> {
-        let bytes: Vec<u8> = self.engine.redis.commands().get(self.engine.redis.keys.job(&self.job.id)).await.ok()?;
+        let bytes: Vec<u8> =
+            self.engine.redis.commands().get(self.engine.redis.keys.job(&self.job.id)).await.ok()?;
         record::read(&self.job.id, &bytes).ok().filter(|job| job.epoch == self.job.epoch)
     }
 
@@ -217,7 +224,8 @@ impl Claim for RedisClaim {
             let verdict =
                 Verdict::ending(&before.body, after, &next, &Source::Outside, self.engine.retention(), now)
                     .map_err(|_| ClaimError::GaveUp)?;
-            let written = settle::send(&mut self.engine.redis.commands(), &self.engine.redis.keys, &[verdict]).await;
+            let written =
+                settle::send(&mut self.engine.redis.commands(), &self.engine.redis.keys, &[verdict]).await;
             if written.map_err(|_| ClaimError::GaveUp)? == [Written::Yes] {
                 warn!(job.id = %self.job.id, provider.job_id = %remote.id, "late answer kept");
                 return Ok(());

@@ -63,7 +63,13 @@ impl Leases {
         }
     }
 
-    async fn renew_once(&self, redis: &Redis, source: &str, consumer: &str, older_than: Duration) -> RedisResult<()> {
+    async fn renew_once(
+        &self,
+        redis: &Redis,
+        source: &str,
+        consumer: &str,
+        older_than: Duration,
+    ) -> RedisResult<()> {
         let old: Vec<_> = self
             .lock()
             .iter()

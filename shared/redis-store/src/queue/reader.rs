@@ -29,8 +29,7 @@ pub(crate) struct Reader {
 impl Reader {
     /// Reads until `stop`. What it had claimed by then and could not hand out it gives back.
     pub(crate) async fn run(self) {
-        let mut feed =
-            Feed::new(self.engine.redis.clone(), self.engine.step, self.engine.consumer.clone());
+        let mut feed = Feed::new(self.engine.redis.clone(), self.engine.step, self.engine.consumer.clone());
         // One redelivered step at a time: if it ends the process again, no other suspect shares the blame.
         let suspects = Arc::new(Semaphore::new(1));
         let mut backoff = Backoff::default();
@@ -40,7 +39,8 @@ impl Reader {
             let Some(mut places) = self.free_slots().await else { return };
             let suspect = suspects.clone().try_acquire_owned().ok();
             let is_recovery_due = Instant::now() >= recover_at || (suspects_wait && suspect.is_some());
-            let outcome = self.look(&mut feed, places.len(), is_recovery_due, suspect.is_some(), suspects_wait).await;
+            let outcome =
+                self.look(&mut feed, places.len(), is_recovery_due, suspect.is_some(), suspects_wait).await;
             match outcome {
                 Ok(fetched) => {
                     backoff.reset();

@@ -1,71 +1,11 @@
 //! The sections that every program has. A field without a default must be set.
 
-use std::net::SocketAddr;
 use std::time::Duration;
 
-use atelier_domain::secret::Secret;
 use serde::Deserialize;
 use tracing_subscriber::EnvFilter;
 
 use super::Problems;
-
-/// `[redis]`: where jobs are kept.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct RedisSettings {
-    /// `redis://` or `rediss://` with host, and password where there is one: so it is a secret. No default, because a
-    /// wrong guess would be an empty store that looks healthy.
-    pub url: Secret<String>,
-    /// Longest wait for a connection, in milliseconds. 3000: one lost SYN is repeated after one second, then two.
-    #[serde(default = "RedisSettings::default_connect_timeout_ms")]
-    pub connect_timeout_ms: u64,
-    /// Longest wait for an answer, in milliseconds. 5000: longer than an AOF rewrite or a failover stalls a healthy
-    /// Redis, shorter than the patience of a caller.
-    #[serde(default = "RedisSettings::default_command_timeout_ms")]
-    pub command_timeout_ms: u64,
-}
-
-impl RedisSettings {
-    /// The wait for a connection.
-    pub fn connect_timeout(&self) -> Duration {
-        Duration::from_millis(self.connect_timeout_ms)
-    }
-
-    /// The wait for an answer.
-    pub fn command_timeout(&self) -> Duration {
-        Duration::from_millis(self.command_timeout_ms)
-    }
-
-    /// Reports what makes no sense.
-    pub fn validate(&self, problems: &mut Problems<'_>) {
-        let url = self.url.expose();
-        if !url.starts_with("redis://") && !url.starts_with("rediss://") {
-            problems.report(
-                "url",
-                "the URL has another scheme",
-                "redis://host:port or rediss://host:port would be right",
-            );
-        }
-        positive(problems, "connect_timeout_ms", self.connect_timeout_ms);
-        positive(problems, "command_timeout_ms", self.command_timeout_ms);
-    }
-
-    fn default_connect_timeout_ms() -> u64 {
-        3_000
-    }
-
-    fn default_command_timeout_ms() -> u64 {
-        5_000
-    }
-}
-
-/// `[http]`: where the process answers. The port is the program's own choice, so there is no default here.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct HttpSettings {
-    /// Address and port, as in `0.0.0.0:8080`.
-    pub listen: SocketAddr,
-}
 
 /// `[shutdown]`: how long the process may take to end.
 #[derive(Debug, Clone, Deserialize)]

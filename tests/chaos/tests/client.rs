@@ -1,0 +1,164 @@
+//! A caller of the api who does not give up: it repeats a request with its idempotency key until it is answered.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail, ensure};
+use reqwest::{Response, StatusCode};
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+
+use crate::world::API_KEY;
+
+/// After a refused connection.
+const PAUSE: Duration = Duration::from_millis(20);
+
+/// What is asked of Atelier.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Journey {
+    /// The bytes come with the reply of the paid call.
+    Speech,
+    /// The provider works, is asked several times, and gives a link.
+    Video,
+    /// The first call is refused with 429; the step waits in the due set until the poller's clock promotes it.
+    Limited,
+}
+
+impl Journey {
+    pub const ALL: [Self; 3] = [Self::Speech, Self::Video, Self::Limited];
+
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Speech => "speech",
+            Self::Video => "video",
+            Self::Limited => "limited",
+        }
+    }
+
+    /// A prompt that the simulator treats as the journey needs.
+    pub fn prompt(self, text: &str) -> String {
+        match self {
+            Self::Speech | Self::Video => text.to_owned(),
+            Self::Limited => format!("{text} [sim:status=429 retry_after=1s times=1]"),
+        }
+    }
+
+    fn request(self, prompt: &str) -> Value {
+        match self {
+            Self::Speech | Self::Limited => {
+                json!({"operation": "tts", "provider": "elevenlabs", "prompt": prompt})
+            }
+            Self::Video => json!({
+                "operation": "video_gen", "provider": "runway", "model": "gen4.5", "prompt": prompt,
+                "config": {"duration": 5, "ratio": "1280:720"},
+            }),
+        }
+    }
+}
+
+/// A job as its caller saw it end.
+#[derive(Debug)]
+pub struct Ended {
+    pub id: String,
+    pub status: String,
+    pub code: Option<String>,
+    /// From the first answer to the end.
+    pub took: Duration,
+    assets: Vec<Value>,
+}
+
+#[derive(Clone)]
+pub struct Client {
+    http: reqwest::Client,
+    base: String,
+}
+
+impl Client {
+    pub fn new(base: String) -> Result<Self> {
+        atelier_runtime::process::install_crypto();
+        let http = reqwest::Client::builder().timeout(Duration::from_secs(15)).no_proxy().build()?;
+        Ok(Self { http, base })
+    }
+
+    /// Asks, waits for the end, and reads every asset back.
+    pub async fn run(&self, journey: Journey, prompt: &str) -> Result<Ended> {
+        let id = self.accepted(journey, prompt).await?;
+        let ended = self.ended(&id).await?;
+        ensure!(ended.assets.is_empty() == (ended.status != "succeeded"), "{ended:?}");
+        for asset in &ended.assets {
+            self.read_back(asset).await.with_context(|| format!("asset {asset}"))?;
+        }
+        Ok(ended)
+    }
+
+    /// Sends the order until it is answered; the id of the job.
+    pub async fn accepted(&self, journey: Journey, prompt: &str) -> Result<String> {
+        let job = self
+            .persist(|| {
+                self.http
+                    .post(format!("{}/api/v1/media/jobs", self.base))
+                    .header("Idempotency-Key", prompt)
+                    .json(&journey.request(prompt))
+            })
+            .await?;
+        Ok(job["id"].as_str().context("the answer names no job")?.to_owned())
+    }
+
+    /// Waits until the job has ended.
+    pub async fn ended(&self, id: &str) -> Result<Ended> {
+        let since = Instant::now();
+        loop {
+            let job = self
+                .persist(|| self.http.get(format!("{}/api/v1/media/jobs/{id}?wait=1", self.base)))
+                .await?;
+            let status = job["status"].as_str().context("the job has no status")?;
+            if matches!(status, "succeeded" | "failed" | "cancelled") {
+                return Ok(Ended {
+                    id: id.to_owned(),
+                    status: status.to_owned(),
+                    code: job["error"]["code"].as_str().map(str::to_owned),
+                    took: since.elapsed(),
+                    assets: job["assets"].as_array().cloned().unwrap_or_default(),
+                });
+            }
+        }
+    }
+
+    async fn read_back(&self, asset: &Value) -> Result<()> {
+        let id = asset["id"].as_str().context("an asset without an id")?;
+        let signed =
+            self.persist(|| self.http.get(format!("{}/api/v1/assets/{id}/signed-url", self.base))).await?;
+        let url = signed["url"].as_str().context("no signed URL")?;
+        let bytes = self.http.get(url).send().await?.error_for_status()?.bytes().await?;
+        let digest =
+            Sha256::digest(&bytes).iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"));
+        ensure!(asset["size_bytes"] == bytes.len(), "{} bytes were read back", bytes.len());
+        ensure!(asset["sha256"] == digest.as_str(), "the bytes read back have the digest {digest}");
+        Ok(())
+    }
+
+    /// Repeats a request until it is answered, and gives the answer's `data`. A refusal is an error.
+    async fn persist(&self, request: impl Fn() -> reqwest::RequestBuilder) -> Result<Value> {
+        loop {
+            match request().header("X-API-Key", API_KEY).send().await {
+                Ok(answer) if answer.status() == StatusCode::SERVICE_UNAVAILABLE => {}
+                Ok(answer) => {
+                    if let Some(data) = data(answer).await? {
+                        return Ok(data);
+                    }
+                }
+                Err(_) => {}
+            }
+            tokio::time::sleep(PAUSE).await;
+        }
+    }
+}
+
+/// `None` when the answer broke off.
+async fn data(answer: Response) -> Result<Option<Value>> {
+    let status = answer.status();
+    let Ok(body) = answer.json::<Value>().await else { return Ok(None) };
+    if !status.is_success() {
+        bail!("the api refuses with {status}: {body}");
+    }
+    Ok(Some(body["data"].clone()))
+}
