@@ -78,6 +78,7 @@ pub(super) async fn cancel(
     match state.jobs.cancel(&workspace, &id, Timestamp::now()).await? {
         CancelOutcome::Cancelled(job) => {
             info!(job.id = %job.id, "job cancelled by its caller");
+            state.telemetry.media(&job);
             Ok(Json(wire::one(wire::job(&job))).into_response())
         }
         CancelOutcome::AlreadyEnded(job) => Err(ApiError::BadRequest {

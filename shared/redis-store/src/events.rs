@@ -1,11 +1,12 @@
 //! Tells waiting callers that a job has ended, by one subscription a process.
 
 use std::collections::HashMap;
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 use futures::StreamExt;
 use tokio::sync::Notify;
+use tokio::sync::futures::Notified;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
@@ -28,7 +29,7 @@ pub(crate) struct Registration {
 }
 
 impl Waiters {
-    /// Registers a caller. Look at the job after this and before waiting, or its end may be missed.
+    /// Registers a caller.
     pub(crate) fn register(&self, job: &str) -> Registration {
         let mut by_job = self.by_job.lock().unwrap_or_else(PoisonError::into_inner);
         let (count, bell) = by_job.entry(job.to_owned()).or_default();
@@ -45,9 +46,11 @@ impl Waiters {
 }
 
 impl Registration {
-    /// Waits for the bell, at most `limit`.
-    pub(crate) async fn wait(&self, limit: Duration) {
-        let _ = tokio::time::timeout(limit, self.bell.notified()).await;
+    /// The bell. Make it before looking at the job: what rings in between is heard then.
+    pub(crate) fn bell(&self) -> Pin<Box<Notified<'_>>> {
+        let mut bell = Box::pin(self.bell.notified());
+        bell.as_mut().enable();
+        bell
     }
 }
 

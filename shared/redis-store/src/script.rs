@@ -42,3 +42,8 @@ script!(
     PROMOTE,
     "scripts/promote.lua"
 );
+script!(
+    /// Removes consumers of dead processes.
+    SWEEP,
+    "scripts/sweep.lua"
+);

@@ -211,12 +211,13 @@ impl JobStore for RedisJobStore {
         let registration = self.waiters.register(id.as_str());
         let deadline = Instant::now() + limit;
         loop {
+            let bell = registration.bell();
             let job = self.job(workspace, id).await?;
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() || job.as_ref().is_none_or(|job| job.state.is_terminal()) {
                 return Ok(job);
             }
-            registration.wait(left.min(LOOK_EVERY)).await;
+            let _ = tokio::time::timeout(left.min(LOOK_EVERY), bell).await;
         }
     }
 

@@ -33,9 +33,10 @@ async fn work_has_no_limit_before_the_end_begins_and_the_grace_after() {
     assert_eq!(shutdown.within_grace(async { 8 }).await, Ok(8), "work that is done is not lost");
 }
 
-/// Runs in the child only.
-#[tokio::test]
-#[ignore = "the child of the tests below"]
+/// Set in the child: the test below is run again there, and plays the process that gets the signals.
+const CHILD: &str = "ATELIER_TEST_CHILD";
+
+#[tokio::main(flavor = "current_thread")]
 async fn child() {
     let shutdown = Shutdown::listen(GRACE).unwrap();
     say("listening");
@@ -58,7 +59,12 @@ struct Family {
 impl Family {
     fn start() -> Self {
         let mut child = Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", "ends::child", "--ignored", "--nocapture"])
+            .args([
+                "--exact",
+                "ends::the_first_signal_begins_the_end_and_the_second_ends_at_once",
+                "--nocapture",
+            ])
+            .env(CHILD, "1")
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
@@ -89,6 +95,9 @@ impl Drop for Family {
 
 #[test]
 fn the_first_signal_begins_the_end_and_the_second_ends_at_once() {
+    if std::env::var_os(CHILD).is_some() {
+        return child();
+    }
     for (first, second, code) in [("TERM", "TERM", 143), ("INT", "INT", 130)] {
         let mut family = Family::start();
         family.signal(first);

@@ -21,24 +21,28 @@ pub enum Journey {
     Video,
     /// The first call is refused with 429; the step waits in the due set until the poller's clock promotes it.
     Limited,
+    /// The caller cancels while the provider works; the provider is told to stop.
+    Cancelled,
 }
 
 impl Journey {
-    pub const ALL: [Self; 3] = [Self::Speech, Self::Video, Self::Limited];
-
     pub fn word(self) -> &'static str {
         match self {
             Self::Speech => "speech",
             Self::Video => "video",
             Self::Limited => "limited",
+            Self::Cancelled => "cancel",
         }
     }
 
     /// A prompt that the simulator treats as the journey needs.
     pub fn prompt(self, text: &str) -> String {
         match self {
-            Self::Speech | Self::Video => text.to_owned(),
+            // The media of the reply come in pieces, so that a process can die between two of them.
+            Self::Speech => format!("{text} [sim:slow=400KB]"),
+            Self::Video => text.to_owned(),
             Self::Limited => format!("{text} [sim:status=429 retry_after=1s times=1]"),
+            Self::Cancelled => format!("{text} [sim:stuck]"),
         }
     }
 
@@ -47,7 +51,7 @@ impl Journey {
             Self::Speech | Self::Limited => {
                 json!({"operation": "tts", "provider": "elevenlabs", "prompt": prompt})
             }
-            Self::Video => json!({
+            Self::Video | Self::Cancelled => json!({
                 "operation": "video_gen", "provider": "runway", "model": "gen4.5", "prompt": prompt,
                 "config": {"duration": 5, "ratio": "1280:720"},
             }),
@@ -60,7 +64,6 @@ impl Journey {
 pub struct Ended {
     pub id: String,
     pub status: String,
-    pub code: Option<String>,
     /// From the first answer to the end.
     pub took: Duration,
     assets: Vec<Value>,
@@ -79,9 +82,12 @@ impl Client {
         Ok(Self { http, base })
     }
 
-    /// Asks, waits for the end, and reads every asset back.
+    /// Asks, cancels if that is the journey, waits for the end, and reads every asset back.
     pub async fn run(&self, journey: Journey, prompt: &str) -> Result<Ended> {
         let id = self.accepted(journey, prompt).await?;
+        if journey == Journey::Cancelled {
+            self.cancel(&id).await?;
+        }
         let ended = self.ended(&id).await?;
         ensure!(ended.assets.is_empty() == (ended.status != "succeeded"), "{ended:?}");
         for asset in &ended.assets {
@@ -103,6 +109,25 @@ impl Client {
         Ok(job["id"].as_str().context("the answer names no job")?.to_owned())
     }
 
+    /// Cancels the job as soon as the provider works on it. It may end before.
+    async fn cancel(&self, id: &str) -> Result<()> {
+        let url = format!("{}/api/v1/media/jobs/{id}", self.base);
+        while matches!(
+            self.persist(|| self.http.get(&url)).await?["status"].as_str(),
+            Some("queued" | "submitting" | "uncertain")
+        ) {
+            tokio::time::sleep(PAUSE).await;
+        }
+        loop {
+            let sent = self.http.post(format!("{url}/cancel")).header("X-API-Key", API_KEY).send().await;
+            // 400: it has ended, perhaps by the call before this one, whose answer was lost.
+            if sent.is_ok_and(|answer| matches!(answer.status().as_u16(), 200 | 400)) {
+                return Ok(());
+            }
+            tokio::time::sleep(PAUSE).await;
+        }
+    }
+
     /// Waits until the job has ended.
     pub async fn ended(&self, id: &str) -> Result<Ended> {
         let since = Instant::now();
@@ -115,7 +140,6 @@ impl Client {
                 return Ok(Ended {
                     id: id.to_owned(),
                     status: status.to_owned(),
-                    code: job["error"]["code"].as_str().map(str::to_owned),
                     took: since.elapsed(),
                     assets: job["assets"].as_array().cloned().unwrap_or_default(),
                 });

@@ -1,7 +1,8 @@
 //! Decides at which effect a process dies. Every connection of the process asks here before it passes on what leaves
 //! the process, and before it passes back what came of it.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::watch;
 
@@ -38,10 +39,15 @@ struct State {
     struck: Option<String>,
 }
 
+/// Effects at which a process has been ended, as their names in the order of a job's life. Shared by all that work on
+/// the same series of kills, so that no two strike at the same one.
+pub type Struck = Arc<Mutex<HashSet<String>>>;
+
 struct Plan {
     when: When,
-    /// Effects that still pass.
-    passes: usize,
+    struck: Struck,
+    /// How often each effect has passed: the second check of a job is another effect than the first.
+    seen: HashMap<String, usize>,
     prompt: Vec<u8>,
     job: Option<Vec<u8>>,
 }
@@ -67,11 +73,13 @@ impl Gate {
         self.lock().life
     }
 
-    /// Lets `passes` effects of the job with this prompt pass, and ends the process at the one after.
-    pub fn arm(&self, when: When, passes: usize, prompt: &str) {
+    /// Ends the process at the first effect of the job with this prompt that is not in `struck`, and adds it there.
+    /// Names are sounder than numbers: how many commands a job takes depends on the moment.
+    pub fn arm(&self, when: When, struck: Struck, prompt: &str) {
         let mut state = self.lock();
         state.struck = None;
-        state.plan = Some(Plan { when, passes, prompt: prompt.as_bytes().to_vec(), job: None });
+        let prompt = prompt.as_bytes().to_vec();
+        state.plan = Some(Plan { when, struck, seen: HashMap::new(), prompt, job: None });
     }
 
     /// Lets everything pass again; gives the effect at which the process was ended, if it was.
@@ -104,13 +112,15 @@ impl Gate {
         if plan.when != when {
             return true;
         }
-        if plan.passes > 0 {
-            plan.passes -= 1;
+        let count = plan.seen.entry(effect.to_owned()).or_default();
+        *count += 1;
+        let name = if *count == 1 { effect.to_owned() } else { format!("{effect} #{count}") };
+        if !plan.struck.lock().unwrap_or_else(PoisonError::into_inner).insert(name.clone()) {
             return true;
         }
         state.plan = None;
         state.is_open = false;
-        state.struck = Some(effect.to_owned());
+        state.struck = Some(name);
         drop(state);
         self.ended.send_replace(life);
         false

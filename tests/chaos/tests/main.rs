@@ -6,11 +6,13 @@
 //! | `under_load` | kills at random, of Redis too, while hundreds of jobs run |
 //! | `termination` | SIGTERM under load |
 //! | `world`, `program`, `client` | the surroundings, a real process, and its user |
+//! | `leftovers` | what a crash may leave behind |
 //! | `gate`, `wire/*` | the place between a process and its peers where it dies |
 
 mod client;
 mod each_effect;
 mod gate;
+mod leftovers;
 mod program;
 mod termination;
 mod under_load;

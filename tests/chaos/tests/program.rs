@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
@@ -130,17 +130,19 @@ impl Program {
     /// SIGKILL, and waits until it is gone. A process that had ended by itself is an error.
     pub async fn kill(&mut self) -> Result<()> {
         let Some(mut child) = self.child.take() else { return Ok(()) };
+        // Its address is nobody's from here on.
+        self.listen.send_replace(None);
         if let Some(status) = child.try_wait()? {
             bail!("the {} had ended by itself with {status}", self.kind);
         }
         child.kill().await?;
-        self.listen.send_replace(None);
         self.log.add(format!("--- killed {}", self.kind));
         Ok(())
     }
 
-    /// SIGTERM.
+    /// SIGTERM, once it has started: before that it is the system that ends it.
     pub async fn terminate(&self) -> Result<()> {
+        self.listen().wait_for(Option::is_some).await?;
         let id = self.child.as_ref().and_then(Child::id).context("it does not run")?;
         self.log.add(format!("--- SIGTERM to {}", self.kind));
         let status = Command::new("sh").args(["-c", &format!("kill -TERM {id}")]).status().await?;
@@ -148,24 +150,15 @@ impl Program {
         Ok(())
     }
 
-    /// Waits for its end, at most `limit`; gives its status and how long it took.
-    pub async fn ended(&mut self, limit: Duration) -> Result<(ExitStatus, Duration)> {
-        let since = Instant::now();
+    /// Waits for its end, at most `limit`.
+    pub async fn ended(&mut self, limit: Duration) -> Result<ExitStatus> {
         let child = self.child.as_mut().context("it does not run")?;
         let status = tokio::time::timeout(limit, child.wait())
             .await
             .with_context(|| format!("the {} has not ended after {limit:?}", self.kind))??;
         self.child = None;
         self.listen.send_replace(None);
-        Ok((status, since.elapsed()))
-    }
-
-    /// An error when it runs no more.
-    pub fn ensure_alive(&mut self) -> Result<()> {
-        if let Some(status) = self.child.as_mut().context("it does not run")?.try_wait()? {
-            bail!("the {} ended by itself with {status}", self.kind);
-        }
-        Ok(())
+        Ok(status)
     }
 }
 

@@ -1,8 +1,10 @@
 //! What surrounds the programs, and a set of the three programs within it.
 
+use std::collections::HashSet;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use atelier_dev::redis_server::RedisServer;
@@ -16,6 +18,7 @@ use tempfile::TempDir;
 
 use crate::client::Client;
 use crate::gate::Gate;
+use crate::leftovers;
 use crate::program::{Kind, Program, folder_of_programs};
 use crate::wire::{self, Proxy};
 
@@ -51,6 +54,16 @@ impl World {
     /// What the providers saw.
     pub fn journal(&self) -> Journal {
         self.around.simulator.journal()
+    }
+
+    /// Keys of a database that never go away although their job has ended.
+    pub async fn endless_keys(&self, db: u8) -> Result<Vec<String>> {
+        leftovers::endless_keys(self.redis_address()?, db).await
+    }
+
+    /// Files of the asset store that belong to no job of `succeeded`, or are more or fewer than a job has.
+    pub fn wrong_files(&self, succeeded: &HashSet<String>) -> Result<Vec<String>> {
+        leftovers::wrong_files(&self.folder.path().join("stack/s3").join(BUCKET), succeeded)
     }
 
     /// Ends the servers.
@@ -106,7 +119,8 @@ impl World {
         }
         text += &format!(
             "[redis]\nurl = \"redis://{redis}/{db}\"\nlease_ms = {lease_ms}\n\
-             [shutdown]\ngrace_ms = {grace_ms}\n"
+             [shutdown]\ngrace_ms = {grace_ms}\n\
+             [telemetry]\nlog_filter = \"info,atelier_api::observe=warn\"\n"
         );
         if kind != Kind::Poller {
             text += &format!(
@@ -164,6 +178,17 @@ impl Crew {
         Ok(audit::run(&self.store).await?)
     }
 
+    /// The same, once no message is left; the caller sets the limit.
+    pub async fn quiet(&self) -> Result<Audit> {
+        loop {
+            let audit = self.audit().await?;
+            if audit.messages == 0 {
+                return Ok(audit);
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
     /// The job with this prompt, if it was admitted.
     pub async fn job(&self, prompt: &str) -> Result<Option<Job>> {
         let jobs = self.audit().await?.jobs;
@@ -175,7 +200,7 @@ impl Crew {
 
     /// The last lines of every program's log.
     pub fn logs(&self) -> String {
-        let tails = self.programs.iter().map(|program| program.log().tail(40));
+        let tails = self.programs.iter().map(|program| program.log().tail(25));
         tails.fold(String::new(), |text, tail| text + &tail)
     }
 }

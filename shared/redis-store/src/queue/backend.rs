@@ -10,10 +10,12 @@ use apalis_core::backend::{Backend, BackendConfig};
 use apalis_core::task::Task;
 use apalis_core::task::task_id::RandomId;
 use apalis_core::worker::context::WorkerContext;
+use atelier_domain::operation::Step;
 use tokio::sync::{Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 
 use super::claim::{Engine, RedisClaim};
+use super::feed;
 use super::reader::Reader;
 use super::verdict::VerdictLayer;
 
@@ -55,7 +57,7 @@ impl StepBackend {
             stop: self.stop.clone(),
         };
         let source = match self.engine.step {
-            atelier_domain::operation::Step::Check => "c".to_owned(),
+            Step::Check => "c".to_owned(),
             step => format!("s:{step}"),
         };
         let renewal = self.engine.leases.clone().renew(
@@ -73,6 +75,7 @@ impl StepBackend {
         let inbox = self.inbox.take();
         let mut tasks = std::mem::take(&mut self.tasks).into_iter();
         let end_renewal = self.end_renewal.clone();
+        let engine = self.engine.clone();
         // A worker can end without its stop signal, too: the reader must not outlive it.
         self.stop.cancel();
         Box::pin(async move {
@@ -88,6 +91,10 @@ impl StepBackend {
             end_renewal.cancel();
             for task in tasks {
                 let _ = task.await;
+            }
+            if engine.step != Step::Check {
+                // If it fails, the start of another process does it.
+                let _ = feed::sweep(&engine.redis, engine.step, &engine.consumer).await;
             }
         })
     }

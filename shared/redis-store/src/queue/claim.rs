@@ -12,12 +12,13 @@ use atelier_domain::operation::Step;
 use atelier_domain::policy::Policy;
 use atelier_domain::ports::{Claim, ClaimError, Next, Telemetry};
 use atelier_domain::state::{Event, State};
-use redis::AsyncCommands;
+use redis::{AsyncCommands, RedisResult};
 use tokio::sync::OwnedSemaphorePermit;
+use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
 use super::leases::Leases;
-use crate::connect::Redis;
+use crate::connect::{Backoff, Redis};
 use crate::record;
 use crate::settle::{self, Settler, Source, Verdict, Written};
 
@@ -184,53 +185,75 @@ impl Claim for RedisClaim {
     }
 
     async fn note_late_remote(&self, remote: RemoteOperation) -> Result<(), ClaimError> {
-        // Each round looks at what another writer left; the bound is far above any real race.
-        for _ in 0..32 {
-            let bytes: Vec<u8> = self
-                .engine
-                .redis
-                .commands()
-                .get(self.engine.redis.keys.job(&self.job.id))
-                .await
-                .map_err(|_| ClaimError::GaveUp)?;
-            let Ok(before) = record::read(&self.job.id, &bytes) else { return Err(ClaimError::Stale(None)) };
-            let now = Timestamp::now();
-            if before.body.remote.as_ref().is_some_and(|kept| kept.id == remote.id) {
-                // The verdict was written, but its answer was lost and somebody took the next step meanwhile.
-                return Ok(());
-            }
-            let mut after = before.clone();
-            let next = match before.state {
-                State::Uncertain => {
-                    after.body.remote = Some(remote.clone());
-                    after.body.error = None;
-                    after.apply(Event::Adopted, now).map_err(|_| ClaimError::GaveUp)?;
-                    after.due_at = Some(now);
-                    Next::Now(Step::Check)
+        // The id is worth money: it is tried until Redis answers, however long that takes.
+        let mut backoff = Backoff::default();
+        loop {
+            match self.try_note(&remote).await {
+                Ok(outcome) => return outcome,
+                Err(reason) => {
+                    warn!(job.id = %self.job.id, provider.job_id = %remote.id, error = %reason, "late answer waits for redis");
+                    backoff.wait(&CancellationToken::new()).await;
                 }
-                State::Succeeded | State::Failed | State::Cancelled if before.body.remote.is_none() => {
-                    after.body.remote = Some(remote.clone());
-                    Next::Now(Step::Abandon)
-                }
-                // Somebody else submits or has submitted again: two calls were paid, and only one can be the job's.
-                State::Queued | State::Submitting | State::Awaiting | State::Delivering => {
-                    error!(job.id = %self.job.id, provider.job_id = %remote.id, "a second remote operation exists");
-                    return Err(ClaimError::Stale(Some(Box::new(before))));
-                }
-                State::Succeeded | State::Failed | State::Cancelled => {
-                    return Err(ClaimError::Stale(Some(Box::new(before))));
-                }
-            };
-            let verdict =
-                Verdict::ending(&before.body, after, &next, &Source::Outside, self.engine.retention(), now)
-                    .map_err(|_| ClaimError::GaveUp)?;
-            let written =
-                settle::send(&mut self.engine.redis.commands(), &self.engine.redis.keys, &[verdict]).await;
-            if written.map_err(|_| ClaimError::GaveUp)? == [Written::Yes] {
-                warn!(job.id = %self.job.id, provider.job_id = %remote.id, "late answer kept");
-                return Ok(());
             }
         }
-        Err(ClaimError::GaveUp)
+    }
+}
+
+impl RedisClaim {
+    /// Keeps a remote id that came when the claim was no longer ours. `Err` only when Redis does not answer.
+    async fn try_note(&self, remote: &RemoteOperation) -> RedisResult<Result<(), ClaimError>> {
+        let key = self.engine.redis.keys.job(&self.job.id);
+        // Each round looks at what another writer left; the bound is far above any real race.
+        for _ in 0..32 {
+            let bytes: Vec<u8> = self.engine.redis.commands().get(&key).await?;
+            let Ok(before) = record::read(&self.job.id, &bytes) else {
+                return Ok(Err(ClaimError::Stale(None)));
+            };
+            if before.body.remote.as_ref().is_some_and(|kept| kept.id == remote.id) {
+                // The verdict was written, but its answer was lost and somebody took the next step meanwhile.
+                return Ok(Ok(()));
+            }
+            let now = Timestamp::now();
+            let Some((after, next)) = with_late_remote(&before, remote, now) else {
+                // Somebody else has submitted again: two calls were paid, and only one can be the job's.
+                error!(job.id = %self.job.id, provider.job_id = %remote.id, "a second remote operation exists");
+                return Ok(Err(ClaimError::Stale(Some(Box::new(before)))));
+            };
+            let verdict =
+                Verdict::ending(&before.body, after, &next, &Source::Outside, self.engine.retention(), now);
+            let Ok(verdict) = verdict else { return Ok(Err(ClaimError::GaveUp)) };
+            let written =
+                settle::send(&mut self.engine.redis.commands(), &self.engine.redis.keys, &[verdict]).await?;
+            if written == [Written::Yes] {
+                warn!(job.id = %self.job.id, provider.job_id = %remote.id, "late answer kept");
+                return Ok(Ok(()));
+            }
+        }
+        Ok(Err(ClaimError::GaveUp))
+    }
+}
+
+/// What a remote id that came late makes of a job: an uncertain one waits for its result after all, an ended one has
+/// the provider told to stop. `None` when the job goes another way by now.
+fn with_late_remote(before: &Job, remote: &RemoteOperation, now: Timestamp) -> Option<(Job, Next)> {
+    let mut after = before.clone();
+    after.body.remote = Some(remote.clone());
+    match before.state {
+        State::Uncertain => {
+            after.body.error = None;
+            after.apply(Event::Adopted, now).ok()?;
+            after.due_at = Some(now);
+            Some((after, Next::Now(Step::Check)))
+        }
+        State::Succeeded | State::Failed | State::Cancelled if before.body.remote.is_none() => {
+            Some((after, Next::Now(Step::Abandon)))
+        }
+        State::Queued
+        | State::Submitting
+        | State::Awaiting
+        | State::Delivering
+        | State::Succeeded
+        | State::Failed
+        | State::Cancelled => None,
     }
 }

@@ -14,6 +14,9 @@ use crate::keys::GROUP;
 use crate::script;
 use crate::settle::Source;
 
+/// How long a consumer without messages may be silent. Far above any blocking read.
+const CONSUMER_IDLE_MS: u64 = 3_600_000;
+
 /// A claim as the scripts give it.
 pub(crate) struct Claimed {
     pub(crate) source: Source,
@@ -102,7 +105,7 @@ impl Feed {
             Err(error) if error.code() != Some("BUSYGROUP") => Err(error),
             Ok(()) | Err(_) => {
                 self.has_group = true;
-                Ok(())
+                sweep(&self.redis, self.step, "").await
             }
         }
     }
@@ -208,6 +211,17 @@ impl Feed {
         }
         Ok(given)
     }
+}
+
+/// Removes `consumer` from its group, and those of processes that died long ago; none that still holds messages.
+pub(crate) async fn sweep(redis: &Redis, step: Step, consumer: &str) -> RedisResult<()> {
+    script::SWEEP
+        .key(redis.keys.stream(step))
+        .arg(GROUP)
+        .arg(consumer)
+        .arg(CONSUMER_IDLE_MS)
+        .invoke_async(&mut redis.commands())
+        .await
 }
 
 /// After the stop, unblocks the reader; called again and again until it has left, as an unblock before the read began

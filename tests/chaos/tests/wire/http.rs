@@ -1,5 +1,5 @@
 //! Between a process and a server that it calls: a provider, or the asset store. Effects are: a request's head, the
-//! first piece of its body that comes after it, and the beginning of a reply's body.
+//! second piece of it, the beginning of the reply, and the second piece of that.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -8,7 +8,7 @@ use anyhow::Result;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use super::{Proxy, READ_BYTES};
+use super::Proxy;
 use crate::gate::{Gate, When};
 
 /// Opens a proxy to `upstream`, called `peer` in reports.
@@ -25,6 +25,9 @@ pub async fn open_as(
 ) -> Result<Proxy> {
     super::listen(gate, move |stream, gate, life| converse(peer, stream, upstream, host, gate, life)).await
 }
+
+/// Bytes read at once: so few that a process also dies in the middle of a file.
+const READ_BYTES: usize = 8 * 1024;
 
 /// The request that is under way on a connection.
 #[derive(Default)]
@@ -70,7 +73,7 @@ async fn converse(
                 }),
                 None => with(&|request| request.pieces += 1),
             };
-            let name = if pieces == 1 { name } else { format!("{name}, its body") };
+            let name = if pieces == 1 { name } else { format!("{name}, more of it") };
             if pieces <= 2 && !gate.passes(life, When::Before, &name) {
                 return Ok(());
             }
@@ -90,7 +93,7 @@ async fn converse(
             let chunk = &buffer[..count];
             if !chunk.starts_with(b"HTTP/1.1 100") {
                 let (name, _, pieces) = with(&|request| request.reply_pieces += 1);
-                let name = if pieces == 1 { name } else { format!("{name}, the reply's body") };
+                let name = if pieces == 1 { name } else { format!("{name}, more of the reply") };
                 if pieces <= 2 && !gate.passes(life, When::After, &name) {
                     return Ok(());
                 }
