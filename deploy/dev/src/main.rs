@@ -20,6 +20,7 @@ use atelier_dev::{Stack, StackOptions};
 use atelier_domain::operation::Provider;
 use atelier_domain::secret::Secret;
 use atelier_runtime::settings::TelemetrySettings;
+use atelier_runtime::shutdown::Shutdown;
 use atelier_runtime::{process, telemetry};
 
 fn main() -> ExitCode {
@@ -77,7 +78,7 @@ async fn demo(keep: bool) -> Result<ExitCode> {
     let all_succeeded = jobs.iter().all(|job| job.status == "succeeded");
     if keep {
         progress::say(&curls::text(&stack.api_url, &stack.around.simulator.base_url(), &key, &jobs));
-        tokio::signal::ctrl_c().await?;
+        Shutdown::listen(Duration::from_secs(10))?.begun().await;
     }
     stack.stop().await?;
     drop(services);
