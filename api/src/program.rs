@@ -35,6 +35,9 @@ pub struct Settings {
     pub api: ApiSettings,
 }
 
+/// Where every setting is explained.
+const CONFIGURATION_PAGE: &str = "see shared/docs/configuration.md";
+
 impl atelier_runtime::settings::Settings for Settings {
     fn validate(&self, problems: &mut Problems<'_>) {
         problems.within("telemetry", |problems| self.telemetry.validate(problems));
@@ -45,11 +48,11 @@ impl atelier_runtime::settings::Settings for Settings {
         });
         problems.within("api", |problems| {
             for (key, problem) in self.api.problems() {
-                problems.report(key, problem, "see the configuration table of the README");
+                problems.report(key, problem, CONFIGURATION_PAGE);
             }
         });
         if let Err(invalid) = self.s3.check() {
-            problems.report("s3", invalid.problems.join("; "), "see the configuration table of the README");
+            problems.report("s3", invalid.problems.join("; "), CONFIGURATION_PAGE);
         }
     }
 }

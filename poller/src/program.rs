@@ -12,7 +12,7 @@ use atelier_domain::ports::{JobStore, StepHandler, Telemetry};
 use atelier_domain::secret::Secret;
 use atelier_providers::{ProviderSettings, Registry};
 use atelier_redis_store::{
-    Clock, Redis, RedisJobStore, RedisStoreSettings, RunnerOptions, preflight, run_queue,
+    Clock, ControlQueue, Redis, RedisJobStore, RedisStoreSettings, RunnerOptions, preflight, run_queue,
 };
 use atelier_runtime::health::Health;
 use atelier_runtime::settings::{Problems, ShutdownSettings, TelemetrySettings};
@@ -46,9 +46,20 @@ pub struct Settings {
     pub poller: PollerSettings,
 }
 
+/// Where every setting is explained.
+const CONFIGURATION_PAGE: &str = "see shared/docs/configuration.md";
+
 impl atelier_runtime::settings::Settings for Settings {
     fn validate(&self, problems: &mut Problems<'_>) {
         problems.within("telemetry", |problems| self.telemetry.validate(problems));
+        problems.within("policy", |problems| {
+            for (key, problem, remedy) in self.policy.problems() {
+                problems.report(&key, problem, remedy);
+            }
+        });
+        for problem in self.providers.problems() {
+            problems.report("providers", problem, CONFIGURATION_PAGE);
+        }
         problems.within("redis", |problems| {
             for (key, problem, remedy) in self.redis.problems() {
                 problems.report(key, problem, remedy);
@@ -92,6 +103,7 @@ pub async fn run(
 
     preflight::wait(&redis, &stop).await?;
     let clock = tokio::spawn(Clock::new(redis.clone()).run(stop.clone()));
+    let housekeeping = tokio::spawn(ControlQueue::new(redis.clone()).schedule(stop.clone()));
     let options = RunnerOptions {
         step: Step::Check,
         concurrency: settings.poller.checks,
@@ -99,6 +111,7 @@ pub async fn run(
     };
     run_queue(redis, policy, telemetry, poller, options, stop).await;
     clock.await?;
+    housekeeping.await?;
     end.cancel();
     let _ = listening.await;
     serving.await??;

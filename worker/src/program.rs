@@ -13,7 +13,8 @@ use atelier_domain::ports::{AssetStore, JobStore, StepHandler, Telemetry};
 use atelier_domain::secret::Secret;
 use atelier_providers::{FetchSettings, GuardedFetcher, ProviderSettings, Registry};
 use atelier_redis_store::{
-    Redis, RedisJobStore, RedisSpool, RedisStoreSettings, RunnerOptions, preflight, run_queue,
+    ControlOptions, Redis, RedisJobStore, RedisSpool, RedisStoreSettings, RunnerOptions, preflight,
+    run_control, run_queue,
 };
 use atelier_runtime::health::Health;
 use atelier_runtime::settings::{Problems, ShutdownSettings, TelemetrySettings};
@@ -55,9 +56,20 @@ pub struct Settings {
     pub worker: WorkerSettings,
 }
 
+/// Where every setting is explained.
+const CONFIGURATION_PAGE: &str = "see shared/docs/configuration.md";
+
 impl atelier_runtime::settings::Settings for Settings {
     fn validate(&self, problems: &mut Problems<'_>) {
         problems.within("telemetry", |problems| self.telemetry.validate(problems));
+        problems.within("policy", |problems| {
+            for (key, problem, remedy) in self.policy.problems() {
+                problems.report(&key, problem, remedy);
+            }
+        });
+        for problem in self.providers.problems() {
+            problems.report("providers", problem, CONFIGURATION_PAGE);
+        }
         problems.within("redis", |problems| {
             for (key, problem, remedy) in self.redis.problems() {
                 problems.report(key, problem, remedy);
@@ -69,7 +81,7 @@ impl atelier_runtime::settings::Settings for Settings {
             }
         });
         if let Err(invalid) = self.s3.check() {
-            problems.report("s3", invalid.problems.join("; "), "see the configuration table of the README");
+            problems.report("s3", invalid.problems.join("; "), CONFIGURATION_PAGE);
         }
     }
 }
@@ -116,6 +128,8 @@ pub async fn run(
         let (redis, policy, telemetry) = (redis.clone(), policy.clone(), telemetry.clone());
         queues.spawn(run_queue(redis, policy, telemetry, worker.clone(), options, stop.clone()));
     }
+    let housekeeping = ControlOptions { grace: settings.shutdown.grace(), ..ControlOptions::default() };
+    queues.spawn(run_control(redis, housekeeping, stop));
     queues.join_all().await;
     end.cancel();
     assets.close().await;

@@ -138,6 +138,9 @@ pub struct JobBody {
     /// Consecutive failed tries of the step it is at, for back-off.
     #[serde(default)]
     pub failures: u16,
+    /// Consecutive waits that are nobody's failure: a rate limit, an asset store that is away. For back-off alone.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub waits: u16,
     /// The provider's job, once accepted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub remote: Option<RemoteOperation>,
@@ -170,6 +173,10 @@ pub struct JobBody {
     pub completed_at: Option<Timestamp>,
 }
 
+fn is_zero(number: &u16) -> bool {
+    *number == 0
+}
+
 impl Job {
     /// A job as it is admitted: queued, epoch 0, due at its `run_at` or at once.
     pub fn admitted(
@@ -195,6 +202,7 @@ impl Job {
                 spec,
                 attempts: 0,
                 failures: 0,
+                waits: 0,
                 remote: None,
                 provider_status: None,
                 outputs: Vec::new(),

@@ -141,6 +141,7 @@ impl Policy {
         job.body.remote = Some(remote);
         job.body.provider_status = status;
         job.body.failures = 0;
+        job.body.waits = 0;
         job.body.error = None;
         let due = self.next_check(&job, now);
         Ok(at(job, Step::Check, due))
@@ -151,6 +152,7 @@ impl Policy {
         job.apply(Event::BytesReceived, now)?;
         job.body.outputs = vec![output];
         job.body.failures = 0;
+        job.body.waits = 0;
         job.body.error = None;
         job.body.cost.settle(cost);
         Ok(step_now(job, Step::Deliver, now))
@@ -165,7 +167,8 @@ impl Policy {
                 Ok(reconcile_now(job, now))
             }
             ProviderError::RateLimited { retry_after, .. } => {
-                let delay = self.retry.delay(job.body.failures, *retry_after, dice);
+                job.body.waits = job.body.waits.saturating_add(1);
+                let delay = self.retry.delay(job.body.waits, *retry_after, dice);
                 // The provider did not take the work: the call was no attempt.
                 job.body.attempts = job.body.attempts.saturating_sub(1);
                 self.retry_submit(job, delay, now)
@@ -193,6 +196,7 @@ impl Policy {
                 job.body.provider_status = Some(status);
                 job.progress_percent = progress_percent.or(job.progress_percent);
                 job.body.failures = 0;
+                job.body.waits = 0;
                 job.body.error = None;
                 self.wait_on(job, now)
             }
@@ -207,6 +211,7 @@ impl Policy {
                 job.apply(Event::Ready, now)?;
                 job.body.outputs = outputs;
                 job.body.failures = 0;
+                job.body.waits = 0;
                 job.body.error = None;
                 job.progress_percent = Some(100);
                 Ok(step_now(job, Step::Deliver, now))
@@ -262,8 +267,8 @@ impl Policy {
     /// The asset store, or the way to it, failed. What is paid for is not given up: this uses no failure.
     pub fn store_failed(&self, mut job: Job, now: Timestamp, dice: f64) -> Decided {
         job.apply(Event::StoreLater, now)?;
-        job.body.failures = job.body.failures.saturating_add(1);
-        let due = now + self.retry.delay(job.body.failures, None, dice);
+        job.body.waits = job.body.waits.saturating_add(1);
+        let due = now + self.retry.delay(job.body.waits, None, dice);
         Ok(at(job, Step::Deliver, due))
     }
 
@@ -299,6 +304,7 @@ impl Policy {
         job.body.outputs.clear();
         job.body.error = None;
         job.body.failures = 0;
+        job.body.waits = 0;
         job.body.cost.settle(None);
         job.progress_percent = Some(100);
         Ok(Decision { job, next: Next::Nothing })
@@ -385,6 +391,37 @@ impl Policy {
             }
             State::Succeeded | State::Failed | State::Cancelled => Ok(Decision { job, next: Next::Nothing }),
         }
+    }
+
+    /// What makes no sense: key, problem, and what would be right.
+    pub fn problems(&self) -> Vec<(String, &'static str, &'static str)> {
+        let mut problems = Vec::new();
+        let named = self.polling_by.iter().map(|(name, polling)| (format!("polling_by.{name}"), polling));
+        for (name, polling) in std::iter::once(("polling".to_owned(), &self.polling)).chain(named) {
+            let values = [
+                ("interval_ms", polling.interval_ms),
+                ("max_checks", u64::from(polling.max_checks)),
+                ("timeout_ms", polling.timeout_ms),
+            ];
+            for (key, _) in values.into_iter().filter(|(_, value)| *value == 0) {
+                problems.push((
+                    format!("{name}.{key}"),
+                    "0 would end every job at once",
+                    "at least 1 would be right",
+                ));
+            }
+        }
+        let retry = [
+            ("base_ms", self.retry.base_ms),
+            ("cap_ms", self.retry.cap_ms),
+            ("max_failures", u64::from(self.retry.max_failures)),
+            ("max_attempts", u64::from(self.retry.max_attempts)),
+            ("max_deliveries", u64::from(self.retry.max_deliveries)),
+        ];
+        for (key, _) in retry.into_iter().filter(|(_, value)| *value == 0) {
+            problems.push((format!("retry.{key}"), "0 would try nothing", "at least 1 would be right"));
+        }
+        problems
     }
 
     fn wait_on(&self, mut job: Job, now: Timestamp) -> Decided {

@@ -229,6 +229,53 @@ fn a_store_that_is_away_never_ends_a_paid_job() {
 }
 
 #[test]
+fn an_outage_of_the_store_does_not_use_up_the_tries_of_the_source() {
+    let policy = Policy::default();
+    let mut job = delivering();
+    for _ in 0..20 {
+        job = policy.store_failed(job, now(), 0.5).unwrap().job;
+    }
+    let gone = JobError::new(ErrorCode::Malformed, "gone");
+    let decision = policy.source_failed(job, gone, SourceFault::Gone, now(), 0.5).unwrap();
+    assert_eq!(decision.job.state, State::Awaiting, "a link that died meanwhile is asked for again");
+}
+
+#[test]
+fn rate_limits_without_a_hint_back_off() {
+    let policy = Policy::default();
+    let limited = ProviderError::RateLimited { message: String::new(), retry_after: None };
+    let mut job = submitting();
+    let mut waits = Vec::new();
+    for _ in 0..4 {
+        let decision = policy.submit_failed(job, &limited, now(), 1.0).unwrap();
+        waits.push(decision.next.clone());
+        job = policy.begin_submit(decision.job, now()).unwrap().job;
+    }
+    assert_eq!(waits, [1, 2, 4, 8].map(|seconds| Next::At(Step::Submit, after(seconds))));
+}
+
+#[test]
+fn limits_of_zero_are_named() {
+    let nothing = Polling { interval_ms: 0, max_checks: 0, timeout_ms: 0 };
+    let policy = Policy {
+        polling_by: [("fal".to_owned(), nothing)].into(),
+        retry: Retry { max_attempts: 0, ..Retry::default() },
+        ..Policy::default()
+    };
+    let keys: Vec<_> = policy.problems().into_iter().map(|(key, ..)| key).collect();
+    assert_eq!(
+        keys,
+        [
+            "polling_by.fal.interval_ms",
+            "polling_by.fal.max_checks",
+            "polling_by.fal.timeout_ms",
+            "retry.max_attempts"
+        ]
+    );
+    assert_eq!(Policy::default().problems(), []);
+}
+
+#[test]
 fn a_dead_link_is_asked_for_again_and_a_lying_file_ends_the_job() {
     let policy = Policy::default();
     let lie = || JobError::new(ErrorCode::Malformed, "html");

@@ -128,6 +128,14 @@ pub(crate) struct Endpoints {
 }
 
 impl ProviderSettings {
+    /// What cannot work, one sentence each.
+    pub fn problems(&self) -> Vec<String> {
+        match self.endpoints() {
+            Err(SetupError::Settings(problems)) => problems,
+            Ok(_) | Err(SetupError::Transport(_)) => Vec::new(),
+        }
+    }
+
     /// Checks everything and names every problem.
     pub(crate) fn endpoints(&self) -> Result<Endpoints, SetupError> {
         let connect_ms = self.transport.connect_timeout_ms;

@@ -86,6 +86,9 @@ fn check_job(job: &Job, due: &HashSet<(Step, String)>, violations: &mut Vec<(Inv
             ));
         }
     }
+    if job.state == atelier_domain::state::State::Awaiting && job.body.remote.is_none() {
+        violations.push((Invariant::RemoteIdBeforeAck, format!("{id} waits for an operation without an id")));
+    }
     if job.body.remote.is_some() && job.body.attempts == 0 {
         violations.push((Invariant::IntentBeforeCall, format!("{id} has a remote operation but no attempt")));
     }

@@ -8,10 +8,26 @@
 //! | `{q0}:d` | sorted set | other steps that are not due yet, as `<step>:<job>`, by time in microseconds | a member until promoted |
 //! | `{q0}:wc`, `{q0}:wd` | list of 0 or 1 | wake token: the head of `c` or `d` has moved forward | until somebody takes it |
 //! | `{q0}:i:<digest>` | string | idempotency key -> job id and request digest | `idempotency_ttl_s` |
-//! | `{q0}:x:<workspace>` | sorted set | jobs of a workspace by admission time | a member as long as its record, removed when it is met without one |
+//! | `{q0}:x:<workspace>` | sorted set | jobs of a workspace by admission time | a member as long as its record, removed when it is met without one, at the latest by the next index repair |
 //! | `{q0}:a:<asset>` | string | asset as JSON | `retention_s` |
 //! | `{q0}:b:<job>:<epoch>:<index>` | string | bytes of a paid reply that the asset store does not have yet | until stored, at most `retention_s` |
 //! | `{q0}:ended` | channel | ids of jobs that have just ended | - |
+//!
+//! The control queue is `apalis-redis`', which chooses its keys itself. `Q` is [`CONTROL_QUEUE`]:
+//!
+//! | key | type | content | lives |
+//! |---|---|---|---|
+//! | `Q:data` | hash | task id -> message | a day after the task has ended |
+//! | `Q:meta:<task>` | hash | status, attempts, result, time of its end | as its message |
+//! | `Q:scheduled` | sorted set | new tasks, and those that wait for a retry, by due second | a member until it is due |
+//! | `Q:active` | list | due tasks | a member until a worker takes it |
+//! | `Q:inflight:<worker>` | set | the task of a worker | a member until its end, or the worker's |
+//! | `Q:workers` | sorted set | workers by their last heartbeat | a member until it has missed four |
+//! | `Q:workers:metadata:<worker>` | hash | names of types | a day at most |
+//! | `Q:done`, `Q:dead` | set | tasks that have ended | a member as long as its message |
+//! | `Q:idempotency:<task>:<period>:<number>` | string | task id; one push a period | two periods and an hour |
+//! | `Q:signal` | list of 0 or 1 | unused | until the next fetch |
+//! | `core:apalis:queues:list` | sorted set | the queues of this Redis, here one | for ever |
 
 use atelier_domain::ids::{AssetId, JobId, WorkspaceId};
 use atelier_domain::operation::Step;
@@ -19,6 +35,10 @@ use sha2::{Digest, Sha256};
 
 /// Consumer group of every ready stream.
 pub const GROUP: &str = "g";
+
+/// The control queue's name. Its scripts also touch the global key `core:apalis:queues:list`, without saying so, which
+/// fails on most nodes of a Redis Cluster; with that key as hash tag all of it is in one slot.
+pub const CONTROL_QUEUE: &str = "{core:apalis:queues:list}:control";
 
 /// The names of one shard.
 #[derive(Debug, Clone)]
@@ -78,6 +98,11 @@ impl Keys {
     /// The jobs of a workspace.
     pub fn jobs_of(&self, workspace: &WorkspaceId) -> String {
         format!("{}x:{workspace}", self.prefix)
+    }
+
+    /// What all indexes of workspaces match, for `SCAN`.
+    pub fn all_indexes(&self) -> String {
+        format!("{}x:*", self.prefix)
     }
 
     /// An asset.

@@ -7,6 +7,7 @@
 pub mod audit;
 mod clock;
 mod connect;
+mod control;
 mod events;
 pub mod keys;
 pub mod preflight;
@@ -20,6 +21,7 @@ mod store;
 
 pub use clock::Clock;
 pub use connect::{ConnectError, Redis};
+pub use control::{ControlOptions, ControlQueue, ControlTask, PushError, Pushed, WAITING_LIMIT, run_control};
 pub use queue::runner::{RunnerOptions, run_queue};
 pub use settings::RedisStoreSettings;
 pub use spool::RedisSpool;

@@ -47,3 +47,8 @@ script!(
     SWEEP,
     "scripts/sweep.lua"
 );
+script!(
+    /// Removes expired ids from an index.
+    REPAIR,
+    "scripts/repair.lua"
+);

@@ -26,8 +26,12 @@ pub struct RedisStoreSettings {
     pub retention_s: u64,
     /// How long an idempotency key is remembered.
     pub idempotency_ttl_s: u64,
-    /// Most bytes of one reply that are kept until the asset store has them.
+    /// Most bytes of one reply that are kept until the asset store has them. 500 MiB, what a Redis value holds: bytes
+    /// that are paid for are not thrown away, and memory is used only by replies that are really that long.
     pub spool_limit_bytes: u64,
+    /// How often periodic control tasks run, such as the repair of indexes. An index may hold the ids of expired
+    /// records for that long; each repair walks over all keys once.
+    pub control_period_s: u64,
     /// What to do when Redis is set up in a way that can lose jobs: `refuse` to start or `warn`.
     pub on_unsafe: OnUnsafe,
 }
@@ -53,7 +57,8 @@ impl Default for RedisStoreSettings {
             promote_limit: 200,
             retention_s: 7 * 24 * 3600,
             idempotency_ttl_s: 24 * 3600,
-            spool_limit_bytes: 64 * 1024 * 1024,
+            spool_limit_bytes: 500 * 1024 * 1024,
+            control_period_s: 600,
             on_unsafe: OnUnsafe::Warn,
         }
     }
@@ -79,8 +84,9 @@ impl RedisStoreSettings {
     pub fn problems(&self) -> Vec<(&'static str, &'static str, &'static str)> {
         let mut problems = Vec::new();
         let url = self.url.expose();
-        if !["redis://", "rediss://", "redis+unix://", "unix://"].iter().any(|scheme| url.starts_with(scheme))
-        {
+        if url.starts_with("rediss://") {
+            problems.push(("url", "TLS is not built in yet", "redis://host:port/0 would be right"));
+        } else if !["redis://", "redis+unix://", "unix://"].iter().any(|scheme| url.starts_with(scheme)) {
             problems.push(("url", "the URL has another scheme", "redis://host:port/0 would be right"));
         }
         for (key, value) in
@@ -105,6 +111,9 @@ impl RedisStoreSettings {
                 "more than a Redis value holds",
                 "at most 524288000 would be right",
             ));
+        }
+        if !(1..=86_400).contains(&self.control_period_s) {
+            problems.push(("control_period_s", "out of range", "1 to 86400 would be right"));
         }
         problems
     }

@@ -13,7 +13,7 @@ use atelier_domain::state::State;
 use crate::harness::{Fixture, Journal, PretendedWork, wait_for};
 
 #[tokio::test]
-async fn a_killed_worker_loses_nothing_and_repeats_no_paid_call() {
+async fn inv2_a_killed_worker_loses_nothing_and_repeats_no_paid_call() {
     let fixture = Fixture::start().await;
     let dying = Arc::new(PretendedWork { pause: Duration::from_millis(20), ..PretendedWork::new(&fixture) });
     let first = fixture.process(Step::ALL, 32, dying.clone());

@@ -2,6 +2,7 @@
 //! each is a test here. Nothing waits for a fixed time where a condition can be waited for.
 
 mod admission;
+mod control;
 mod crash;
 mod drain;
 mod faults;

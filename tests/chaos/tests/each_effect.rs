@@ -141,7 +141,8 @@ async fn work(
                 Some(kill) => kills.push(kill),
                 // Every effect of this run had been struck before. Others may find the same; the first one counts.
                 None => {
-                    drop(series.done.compare_exchange(done, done + 1, Ordering::Relaxed, Ordering::Relaxed))
+                    let (was, is) = (done, done + 1);
+                    let _ = series.done.compare_exchange(was, is, Ordering::Relaxed, Ordering::Relaxed);
                 }
             }
         }

@@ -102,6 +102,13 @@ impl Gate {
         plan.job.as_ref().is_some_and(|job| find(bytes, job).is_some()) || find(bytes, &plan.prompt).is_some()
     }
 
+    /// Whether the process of this life still lives. Nothing passes of one that does not: it dies at one moment, on all
+    /// of its connections.
+    pub fn is_alive(&self, life: u64) -> bool {
+        let state = self.lock();
+        state.is_open && state.life == life
+    }
+
     /// Whether the effect passes. `false` also means: close the connection, the process is as good as dead.
     pub fn passes(&self, life: u64, when: When, effect: &str) -> bool {
         let mut state = self.lock();

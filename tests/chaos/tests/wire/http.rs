@@ -74,7 +74,7 @@ async fn converse(
                 None => with(&|request| request.pieces += 1),
             };
             let name = if pieces == 1 { name } else { format!("{name}, more of it") };
-            if pieces <= 2 && !gate.passes(life, When::Before, &name) {
+            if pieces <= 2 && !gate.passes(life, When::Before, &name) || !gate.is_alive(life) {
                 return Ok(());
             }
             to_server.write_all(chunk).await?;
@@ -97,6 +97,9 @@ async fn converse(
                 if pieces <= 2 && !gate.passes(life, When::After, &name) {
                     return Ok(());
                 }
+            }
+            if !gate.is_alive(life) {
+                return Ok(());
             }
             to_process.write_all(chunk).await?;
         }
@@ -128,7 +131,7 @@ fn first_line(chunk: &[u8]) -> Option<String> {
     // Ids and keys make every path different; a report needs the kind.
     let shown = match path.rsplit('/').next()? {
         name if name.contains('.') => format!("*{}", &name[name.find('.')?..]),
-        name if name.len() > 24 => path.trim_end_matches(name).to_owned() + "*",
+        name if name.len() >= 20 => path.trim_end_matches(name).to_owned() + "*",
         _ => path.to_owned(),
     };
     Some(format!("{verb} {shown}"))

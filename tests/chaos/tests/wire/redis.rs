@@ -38,7 +38,7 @@ async fn converse(
         let mut frames = Frames::new(from_process);
         while let Some(frame) = frames.next().await? {
             let call = Call { name: format!("redis: {}", name_of(&frame)), concerns: gate.concerns(&frame) };
-            if call.concerns && !gate.passes(life, When::Before, &call.name) {
+            if call.concerns && !gate.passes(life, When::Before, &call.name) || !gate.is_alive(life) {
                 return Ok(());
             }
             calls.lock().unwrap_or_else(PoisonError::into_inner).push_back(call);
@@ -57,6 +57,9 @@ async fn converse(
                 if is_effect && !gate.passes(life, When::After, &call.name) {
                     return Ok(());
                 }
+            }
+            if !gate.is_alive(life) {
+                return Ok(());
             }
             to_process.write_all(&frame).await?;
         }

@@ -1,0 +1,78 @@
+//! Index repair: ids leave the index of a workspace when their records have expired, although nobody lists it.
+
+use redis::RedisResult;
+use tokio_util::sync::CancellationToken;
+
+use crate::connect::{Redis, twice};
+use crate::script;
+
+/// Ids looked at in one script: bounds how long Redis is busy with one call.
+const WINDOW: i64 = 500;
+/// Keys that one `SCAN` walks over.
+const SCAN_COUNT: u32 = 1_000;
+
+/// What a repair did.
+#[derive(Debug, Default)]
+pub(super) struct Repaired {
+    pub(super) indexes: u64,
+    pub(super) ids: u64,
+    pub(super) removed: u64,
+    /// `stop` came first; the rest is undone.
+    pub(super) is_cut_short: bool,
+}
+
+/// Walks over all indexes. An id that moves to another rank in between, because somebody else removes some, may be
+/// missed; the next repair finds it. Redis removes an index with its last id.
+pub(super) async fn repair_indexes(redis: &Redis, stop: &CancellationToken) -> RedisResult<Repaired> {
+    let mut repaired = Repaired::default();
+    let pattern = redis.keys.all_indexes();
+    let mut cursor = 0u64;
+    loop {
+        let (next, indexes): (u64, Vec<String>) = twice(|| async {
+            redis::cmd("SCAN")
+                .arg(cursor)
+                .arg("MATCH")
+                .arg(&pattern)
+                .arg("COUNT")
+                .arg(SCAN_COUNT)
+                .query_async(&mut redis.commands())
+                .await
+        })
+        .await?;
+        for index in indexes {
+            repaired.indexes += 1;
+            repair_index(redis, &index, stop, &mut repaired).await?;
+        }
+        if stop.is_cancelled() {
+            repaired.is_cut_short = true;
+            return Ok(repaired);
+        }
+        cursor = next;
+        if cursor == 0 {
+            return Ok(repaired);
+        }
+    }
+}
+
+async fn repair_index(
+    redis: &Redis,
+    index: &str,
+    stop: &CancellationToken,
+    repaired: &mut Repaired,
+) -> RedisResult<()> {
+    let mut from = 0;
+    while !stop.is_cancelled() {
+        let mut call = script::REPAIR.prepare_invoke();
+        call.key(index).arg(redis.keys.prefix()).arg(from).arg(WINDOW);
+        // A second run after a lost answer looks at the same ranks.
+        let (seen, removed): (i64, i64) =
+            twice(|| async { call.invoke_async(&mut redis.commands()).await }).await?;
+        repaired.ids += seen.unsigned_abs();
+        repaired.removed += removed.unsigned_abs();
+        from += seen - removed;
+        if seen < WINDOW {
+            break;
+        }
+    }
+    Ok(())
+}
