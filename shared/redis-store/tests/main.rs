@@ -1,6 +1,8 @@
 //! The store and its apalis backend against a real server, with the traps that lost or killed jobs in a prototype:
 //! each is a test here. Nothing waits for a fixed time where a condition can be waited for.
 
+#![cfg(test)]
+
 mod admission;
 mod control;
 mod crash;

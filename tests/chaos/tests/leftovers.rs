@@ -60,7 +60,8 @@ pub fn wrong_files(bucket: &Path, succeeded: &HashSet<String>) -> Result<Vec<Str
         let job = folder.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
         files.sort();
         let is_whole = files.len() == 2 && files[1] == format!("{}.json", files[0]);
-        if !files.is_empty() && !(is_whole && missing.remove(&job)) {
+        let is_asset = is_whole && missing.remove(&job);
+        if !files.is_empty() && !is_asset {
             wrong.push(format!("{job} has {files:?}"));
         }
     }

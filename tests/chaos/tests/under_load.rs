@@ -21,7 +21,7 @@ const JOBS: usize = 300;
 /// Callers at once.
 const CALLERS: usize = 40;
 /// Redis dies when so many jobs have ended.
-const REDIS_DIES_AT: [usize; 14] = [10, 30, 50, 70, 90, 110, 130, 150, 170, 190, 210, 230, 250, 270];
+const REDIS_DIES_AT: [usize; 2] = [60, 180];
 /// Longest time of all together.
 const LIMIT: Duration = Duration::from_secs(120);
 const TUNING: Tuning = Tuning { lease_ms: 1_000, grace_ms: 5_000, submits: 16 };
@@ -76,7 +76,8 @@ async fn inv11_random_kills_of_programs_and_redis_under_load_lose_no_accepted_jo
     let succeeded = audit.jobs.iter().filter(|job| job.state == State::Succeeded);
     let wrong_files = world.wrong_files(&succeeded.map(|job| job.id.to_string()).collect())?;
     ensure!(wrong_files.is_empty(), "seed {seed}: {wrong_files:?}");
-    println!("keys that never go away: {:?}", world.endless_keys(0).await?);
+    let endless = world.endless_keys(0).await?;
+    ensure!(endless.iter().all(|key| key.starts_with("{q0}:b:")), "seed {seed}: {endless:?}");
     crew.stop().await?;
     world.stop().await;
 
@@ -92,7 +93,7 @@ async fn inv11_random_kills_of_programs_and_redis_under_load_lose_no_accepted_jo
     );
     println!("{killed} kills of programs {:?}, {} of redis", kills.by_kind, kills.redis);
     ensure!(killed >= 10 && kills.by_kind.len() == Kind::ALL.len(), "too few kills to prove anything");
-    ensure!(kills.redis > 2, "redis was killed {} times", kills.redis);
+    ensure!(kills.redis == 2, "redis was killed {} times", kills.redis);
     Ok(())
 }
 

@@ -40,8 +40,8 @@ pub enum PushError {
     /// Redis did not answer. The task may have been enqueued; pushing it again in its period is safe.
     #[error("failed to push a control task")]
     Store {
+        /// What Redis or its driver said.
         #[source]
-        #[expect(missing_docs, reason = "the cause")]
         source: BoxError,
     },
 }

@@ -1,5 +1,7 @@
 //! Index repair: ids leave the index of a workspace when their records have expired, although nobody lists it.
 
+use std::time::Duration;
+
 use redis::RedisResult;
 use tokio_util::sync::CancellationToken;
 
@@ -10,6 +12,8 @@ use crate::script;
 const WINDOW: i64 = 500;
 /// Keys that one `SCAN` walks over.
 const SCAN_COUNT: u32 = 1_000;
+/// Rest after each call, which takes Redis about a millisecond: jobs go first, a repair has minutes.
+const REST: Duration = Duration::from_millis(5);
 
 /// What a repair did.
 #[derive(Debug, Default)]
@@ -51,6 +55,7 @@ pub(super) async fn repair_indexes(redis: &Redis, stop: &CancellationToken) -> R
         if cursor == 0 {
             return Ok(repaired);
         }
+        tokio::time::sleep(REST).await;
     }
 }
 
@@ -73,6 +78,7 @@ async fn repair_index(
         if seen < WINDOW {
             break;
         }
+        tokio::time::sleep(REST).await;
     }
     Ok(())
 }

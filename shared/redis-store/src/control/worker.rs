@@ -188,7 +188,11 @@ impl Workshop {
                     return Err("the worker stops".into());
                 }
                 let (indexes, ids, removed) = (repaired.indexes, repaired.ids, repaired.removed);
-                info!(indexes, ids, removed, "indexes repaired");
+                if removed > 0 {
+                    info!(indexes, ids, removed, "indexes repaired");
+                } else {
+                    debug!(indexes, ids, "indexes need no repair");
+                }
             }
         }
         Ok(())

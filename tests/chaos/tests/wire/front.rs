@@ -29,7 +29,8 @@ async fn converse(
 ) -> std::io::Result<()> {
     let Some(api) = api else { return Ok(()) };
     let api = TcpStream::connect(api).await?;
-    (caller.set_nodelay(true)?, api.set_nodelay(true)?);
+    caller.set_nodelay(true)?;
+    api.set_nodelay(true)?;
     let (mut from_caller, mut to_caller) = caller.into_split();
     let (mut from_api, mut to_api) = api.into_split();
     let requests = async { tokio::io::copy(&mut from_caller, &mut to_api).await.map(drop) };

@@ -47,7 +47,8 @@ async fn converse(
 ) -> std::io::Result<()> {
     let here = process.local_addr()?;
     let server = TcpStream::connect(upstream).await?;
-    (process.set_nodelay(true)?, server.set_nodelay(true)?);
+    process.set_nodelay(true)?;
+    server.set_nodelay(true)?;
     let (mut from_process, mut to_process) = process.into_split();
     let (mut from_server, mut to_server) = server.into_split();
     let under_way = Mutex::new(Request::default());

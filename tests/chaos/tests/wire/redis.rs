@@ -30,7 +30,8 @@ async fn converse(
     life: u64,
 ) -> std::io::Result<()> {
     let redis = TcpStream::connect(upstream).await?;
-    (process.set_nodelay(true)?, redis.set_nodelay(true)?);
+    process.set_nodelay(true)?;
+    redis.set_nodelay(true)?;
     let (from_process, mut to_process) = process.into_split();
     let (from_redis, mut to_redis) = redis.into_split();
     let calls = Mutex::new(VecDeque::<Call>::new());
