@@ -55,6 +55,7 @@ impl Telemetry for CountingTelemetry {
 pub struct Fixture {
     pub server: RedisServer,
     pub redis: Redis,
+    settings: RedisStoreSettings,
     pub store: RedisJobStore,
     pub policy: Arc<Policy>,
     pub telemetry: Arc<CountingTelemetry>,
@@ -83,12 +84,14 @@ impl Fixture {
     pub async fn with(settings: impl FnOnce(String) -> RedisStoreSettings) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let server = RedisServer::start(folder.path(), true).unwrap();
-        let redis = Redis::open(settings(server.url())).unwrap();
+        let settings = settings(server.url());
+        let redis = Redis::open(settings.clone()).unwrap();
         let stop = CancellationToken::new();
         let (store, _listening) = RedisJobStore::start(redis.clone(), stop.clone());
         Self {
             server,
             redis,
+            settings,
             store,
             policy: Arc::new(policy()),
             telemetry: Arc::default(),
@@ -142,7 +145,7 @@ impl Fixture {
         // A process of its own has connections of its own.
         let redis = {
             let _inside = runtime.enter();
-            Redis::open(self.redis_settings()).unwrap()
+            Redis::open(self.settings.clone()).unwrap()
         };
         for step in steps {
             let options = RunnerOptions { step: *step, concurrency, grace: Duration::from_secs(2) };
@@ -157,10 +160,6 @@ impl Fixture {
         }
         tasks.push(runtime.spawn(Clock::new(redis).run(stop.clone())));
         Process { runtime: Some(runtime), stop, tasks }
-    }
-
-    fn redis_settings(&self) -> RedisStoreSettings {
-        settings(self.server.url())
     }
 }
 

@@ -8,11 +8,13 @@ use atelier_domain::ports::{JobStore, NewJob};
 use atelier_domain::state::State;
 use futures::StreamExt;
 
-use crate::harness::{Fixture, PretendedWork, new_job, wait_for};
+use atelier_redis_store::RedisStoreSettings;
+
+use crate::harness::{Fixture, PretendedWork, new_job, settings, wait_for};
 
 #[tokio::test]
 async fn fifty_thousand_jobs_due_at_once_all_start_once() {
-    let fixture = Fixture::start().await;
+    let fixture = with_the_usual_lease().await;
     let due = atelier_domain::Timestamp::now() + Duration::from_millis(200);
     futures::stream::iter(0..50_000)
         .map(|_| async {
@@ -30,10 +32,6 @@ async fn fifty_thousand_jobs_due_at_once_all_start_once() {
     wait_for("all to start", || async { work.journal.total() >= 50_000 }).await;
     eprintln!("50,000 due at once: all begun in {:?}", since.elapsed());
     assert_eq!(work.journal.doubled(Step::Submit), 0);
-    // No script may hold Redis for long: none of them handles more than a bounded batch.
-    let mut raw = redis::Client::open(fixture.server.url()).unwrap().get_connection().unwrap();
-    let slowest: Vec<redis::Value> = redis::cmd("SLOWLOG").arg("GET").arg(1).query(&mut raw).unwrap();
-    eprintln!("slowest over 10 ms: {slowest:?}");
     wait_for("all to wait for the provider", || async {
         let waiting: usize = redis::cmd("ZCARD").arg("{q0}:c").query(&mut raw_again(&fixture)).unwrap();
         waiting == 50_000
@@ -42,13 +40,18 @@ async fn fifty_thousand_jobs_due_at_once_all_start_once() {
     process.stop().await;
 }
 
+/// The lease of production: these tests are about numbers, and a busy machine may stall for a second.
+async fn with_the_usual_lease() -> Fixture {
+    Fixture::with(|url| RedisStoreSettings { lease_ms: 30_000, ..settings(url) }).await
+}
+
 fn raw_again(fixture: &Fixture) -> redis::Connection {
     redis::Client::open(fixture.server.url()).unwrap().get_connection().unwrap()
 }
 
 #[tokio::test]
 async fn a_backlog_of_a_hundred_thousand_is_worked_off() {
-    let fixture = Fixture::start().await;
+    let fixture = with_the_usual_lease().await;
     fixture.admit_many(100_000, "backlog").await;
     let work = Arc::new(PretendedWork::new(&fixture));
     let process = fixture.process(&[Step::Submit], 256, work.clone());
