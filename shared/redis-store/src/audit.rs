@@ -1,5 +1,6 @@
 //! Looks at every job in a Redis and says which invariants do not hold. For tests, chaos runs and operators; reads
-//! everything, so not for a busy production Redis.
+//! everything, so not for a busy production Redis. It is not one snapshot: while work goes on, a job that moves between
+//! two reads may be reported.
 
 use std::collections::HashSet;
 

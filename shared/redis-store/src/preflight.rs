@@ -23,8 +23,17 @@ pub async fn check(redis: &Redis) -> Result<(), PreflightError> {
     let info: InfoDict =
         redis::cmd("INFO").query_async(&mut redis.commands()).await.map_err(PreflightError::Unreachable)?;
     let text = |name: &str| info.get::<String>(name).unwrap_or_default();
-    let findings =
-        findings(&text("redis_version"), &text("maxmemory_policy"), &text("maxmemory"), &text("aof_enabled"));
+    // Not in INFO; a managed Redis may not tell.
+    let fsync: redis::RedisResult<Vec<String>> =
+        redis::cmd("CONFIG").arg("GET").arg("appendfsync").query_async(&mut redis.commands()).await;
+    let fsync = fsync.ok().and_then(|pair| pair.into_iter().nth(1)).unwrap_or_default();
+    let findings = findings(
+        &text("redis_version"),
+        &text("maxmemory_policy"),
+        &text("maxmemory"),
+        &text("aof_enabled"),
+        &fsync,
+    );
     if findings.is_empty() {
         return Ok(());
     }
@@ -55,7 +64,7 @@ pub async fn wait(redis: &Redis, stop: &CancellationToken) -> Result<(), Preflig
     }
 }
 
-fn findings(version: &str, policy: &str, max_memory: &str, aof: &str) -> Vec<String> {
+fn findings(version: &str, policy: &str, max_memory: &str, aof: &str, fsync: &str) -> Vec<String> {
     let mut found = Vec::new();
     let mut numbers = version.split('.').filter_map(|part| part.parse::<u32>().ok());
     let (major, minor) = (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0));
@@ -73,6 +82,11 @@ fn findings(version: &str, policy: &str, max_memory: &str, aof: &str) -> Vec<Str
         found.push(
             "appendonly is off; jobs accepted since the last snapshot are gone after a crash".to_owned(),
         );
+    } else if !fsync.is_empty() && fsync != "always" {
+        // While a flush is late, Redis answers before it writes: even a crash of Redis alone loses those answers.
+        found.push(format!(
+            "appendfsync is {fsync}; a power cut, or a crash while a flush is late, loses the last seconds"
+        ));
     }
     found
 }
@@ -83,15 +97,17 @@ mod tests {
 
     #[test]
     fn a_safe_redis_has_no_findings() {
-        assert_eq!(findings("7.0.15", "noeviction", "1000", "1"), Vec::<String>::new());
-        assert_eq!(findings("9.1.0", "allkeys-lru", "0", "1"), Vec::<String>::new());
+        assert_eq!(findings("7.0.15", "noeviction", "1000", "1", "always"), Vec::<String>::new());
+        assert_eq!(findings("9.1.0", "allkeys-lru", "0", "1", ""), Vec::<String>::new());
     }
 
     #[test]
     fn each_danger_is_named() {
-        let found = findings("6.0.16", "allkeys-lru", "1000", "0");
+        let found = findings("6.0.16", "allkeys-lru", "1000", "0", "");
         assert_eq!(found.len(), 3);
         assert!(found.iter().any(|text| text.contains("noeviction")));
         assert!(found.iter().any(|text| text.contains("appendonly")));
+        let late = findings("7.0.15", "noeviction", "0", "1", "everysec");
+        assert!(matches!(&late[..], [text] if text.contains("everysec")), "{late:?}");
     }
 }

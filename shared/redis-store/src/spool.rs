@@ -35,6 +35,7 @@ impl RedisSpool {
         let mut backoff = Backoff::default();
         loop {
             let written: RedisResult<()> = redis::pipe()
+                .atomic()
                 .cmd("SETRANGE")
                 .arg(key)
                 .arg(offset)

@@ -40,9 +40,9 @@ async fn fifty_thousand_jobs_due_at_once_all_start_once() {
     process.stop().await;
 }
 
-/// The lease of production: these tests are about numbers, and a busy machine may stall for a second.
+/// In memory, and with the lease of production: these tests are about numbers, and a busy machine may stall.
 async fn with_the_usual_lease() -> Fixture {
-    Fixture::with(|url| RedisStoreSettings { lease_ms: 30_000, ..settings(url) }).await
+    Fixture::on(false, |url| RedisStoreSettings { lease_ms: 30_000, ..settings(url) }).await
 }
 
 fn raw_again(fixture: &Fixture) -> redis::Connection {

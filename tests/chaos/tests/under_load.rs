@@ -77,7 +77,7 @@ async fn inv11_random_kills_of_programs_and_redis_under_load_lose_no_accepted_jo
     let wrong_files = world.wrong_files(&succeeded.map(|job| job.id.to_string()).collect())?;
     ensure!(wrong_files.is_empty(), "seed {seed}: {wrong_files:?}");
     let endless = world.endless_keys(0).await?;
-    ensure!(endless.iter().all(|key| key.starts_with("{q0}:b:")), "seed {seed}: {endless:?}");
+    ensure!(endless.is_empty(), "seed {seed}: keys that never go away: {endless:?}");
     crew.stop().await?;
     world.stop().await;
 
