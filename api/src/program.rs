@@ -41,16 +41,9 @@ const CONFIGURATION_PAGE: &str = "see shared/docs/configuration.md";
 impl atelier_runtime::settings::Settings for Settings {
     fn validate(&self, problems: &mut Problems<'_>) {
         problems.within("telemetry", |problems| self.telemetry.validate(problems));
-        problems.within("redis", |problems| {
-            for (key, problem, remedy) in self.redis.problems() {
-                problems.report(key, problem, remedy);
-            }
-        });
-        problems.within("api", |problems| {
-            for (key, problem) in self.api.problems() {
-                problems.report(key, problem, CONFIGURATION_PAGE);
-            }
-        });
+        problems.within_all("redis", self.redis.problems());
+        let found = self.api.problems().into_iter();
+        problems.within_all("api", found.map(|(key, problem)| (key, problem, CONFIGURATION_PAGE)));
         if let Err(invalid) = self.s3.check() {
             problems.report("s3", invalid.problems.join("; "), CONFIGURATION_PAGE);
         }

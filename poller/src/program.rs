@@ -52,19 +52,11 @@ const CONFIGURATION_PAGE: &str = "see shared/docs/configuration.md";
 impl atelier_runtime::settings::Settings for Settings {
     fn validate(&self, problems: &mut Problems<'_>) {
         problems.within("telemetry", |problems| self.telemetry.validate(problems));
-        problems.within("policy", |problems| {
-            for (key, problem, remedy) in self.policy.problems() {
-                problems.report(&key, problem, remedy);
-            }
-        });
+        problems.within_all("policy", self.policy.problems());
         for problem in self.providers.problems() {
             problems.report("providers", problem, CONFIGURATION_PAGE);
         }
-        problems.within("redis", |problems| {
-            for (key, problem, remedy) in self.redis.problems() {
-                problems.report(key, problem, remedy);
-            }
-        });
+        problems.within_all("redis", self.redis.problems());
         problems.within("poller", |problems| {
             if self.poller.checks == 0 {
                 problems.report("checks", "0 would check nothing", "at least 1 would be right");

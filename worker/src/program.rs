@@ -62,19 +62,11 @@ const CONFIGURATION_PAGE: &str = "see shared/docs/configuration.md";
 impl atelier_runtime::settings::Settings for Settings {
     fn validate(&self, problems: &mut Problems<'_>) {
         problems.within("telemetry", |problems| self.telemetry.validate(problems));
-        problems.within("policy", |problems| {
-            for (key, problem, remedy) in self.policy.problems() {
-                problems.report(&key, problem, remedy);
-            }
-        });
+        problems.within_all("policy", self.policy.problems());
         for problem in self.providers.problems() {
             problems.report("providers", problem, CONFIGURATION_PAGE);
         }
-        problems.within("redis", |problems| {
-            for (key, problem, remedy) in self.redis.problems() {
-                problems.report(key, problem, remedy);
-            }
-        });
+        problems.within_all("redis", self.redis.problems());
         problems.within("worker", |problems| {
             for name in self.worker.zeros() {
                 problems.report(name, "0 would do nothing", "at least 1 would be right");

@@ -1,5 +1,9 @@
 //! What to do next, as pure decisions: values in, a job and what follows out. The clock and the dice are arguments.
 
+mod check;
+mod deliver;
+mod submit;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -7,10 +11,10 @@ use serde::Deserialize;
 
 use crate::Timestamp;
 use crate::error::{ErrorCode, JobError, ProviderError};
-use crate::job::{Job, Output, RemoteOperation};
+use crate::job::Job;
 use crate::money::MicroUsd;
-use crate::operation::{OnUnknownOutcome, Step};
-use crate::ports::{Checked, Next};
+use crate::operation::Step;
+use crate::ports::Next;
 use crate::state::{Event, IllegalTransition, State};
 
 /// Limits of one provider or model.
@@ -103,224 +107,6 @@ impl Policy {
             .or_else(|| self.advised.get(&by_model))
             .copied()
             .unwrap_or(self.polling)
-    }
-
-    /// Before a paid call: stores the intent (INV-1), or ends a job that is too late.
-    pub fn begin_submit(&self, mut job: Job, now: Timestamp) -> Decided {
-        if now >= job.body.spec.start_deadline {
-            let error = last_fault_or(&job, ErrorCode::Deadline, "the job did not start before its deadline");
-            return fail(job, error, now);
-        }
-        job.apply(Event::IntentStored, now)?;
-        job.body.attempts = job.body.attempts.saturating_add(1);
-        job.body.started_at.get_or_insert(now);
-        job.due_at = Some(now);
-        Ok(Decision { job, next: Next::Nothing })
-    }
-
-    /// A claim found an intent without an outcome: its holder died while the call was under way. The call may have
-    /// arrived, so it is not repeated.
-    pub fn found_open_intent(&self, mut job: Job, now: Timestamp) -> Decided {
-        job.apply(Event::AnswerLost, now)?;
-        job.body.error = Some(JobError::new(
-            ErrorCode::UnknownOutcome,
-            "a worker ended while the paid call was under way; whether it arrived is not known",
-        ));
-        Ok(reconcile_now(job, now))
-    }
-
-    /// The provider took the work.
-    pub fn accepted(
-        &self,
-        mut job: Job,
-        remote: RemoteOperation,
-        status: Option<String>,
-        now: Timestamp,
-    ) -> Decided {
-        job.apply(Event::Accepted, now)?;
-        job.body.remote = Some(remote);
-        job.body.provider_status = status;
-        job.body.failures = 0;
-        job.body.waits = 0;
-        job.body.error = None;
-        let due = self.next_check(&job, now);
-        Ok(at(job, Step::Check, due))
-    }
-
-    /// The reply held the media, which is kept in the spool.
-    pub fn received(&self, mut job: Job, output: Output, cost: Option<MicroUsd>, now: Timestamp) -> Decided {
-        job.apply(Event::BytesReceived, now)?;
-        job.body.outputs = vec![output];
-        job.body.failures = 0;
-        job.body.waits = 0;
-        job.body.error = None;
-        job.body.cost.settle(cost);
-        Ok(step_now(job, Step::Deliver, now))
-    }
-
-    /// A submit failed before the call (`job.state` is `queued`) or during it.
-    pub fn submit_failed(&self, mut job: Job, error: &ProviderError, now: Timestamp, dice: f64) -> Decided {
-        job.body.error = Some(error.to_job_error());
-        match error {
-            ProviderError::UnknownOutcome { .. } if job.state == State::Submitting => {
-                job.apply(Event::AnswerLost, now)?;
-                Ok(reconcile_now(job, now))
-            }
-            ProviderError::RateLimited { retry_after, .. } => {
-                job.body.waits = job.body.waits.saturating_add(1);
-                let delay = self.retry.delay(job.body.waits, *retry_after, dice);
-                // The provider did not take the work: the call was no attempt.
-                job.body.attempts = job.body.attempts.saturating_sub(1);
-                self.retry_submit(job, delay, now)
-            }
-            ProviderError::NotSent { .. }
-            | ProviderError::Unavailable { .. }
-            | ProviderError::WorkFailed { is_retryable: true, .. }
-            | ProviderError::UnknownOutcome { .. } => self.count_and_retry_submit(job, None, now, dice),
-            ProviderError::Rejected { .. }
-            | ProviderError::Invalid { .. }
-            | ProviderError::Unauthorized { .. }
-            | ProviderError::Quota { .. }
-            | ProviderError::ModelRetired { .. }
-            | ProviderError::UnknownOperation { .. }
-            | ProviderError::Malformed { .. }
-            | ProviderError::WorkFailed { is_retryable: false, .. } => fail(job, error.to_job_error(), now),
-        }
-    }
-
-    /// What a check found. The check itself is counted here.
-    pub fn checked(&self, mut job: Job, found: Checked, now: Timestamp, dice: f64) -> Decided {
-        job.checks = job.checks.saturating_add(1);
-        match found {
-            Checked::Working { status, progress_percent } => {
-                job.body.provider_status = Some(status);
-                job.progress_percent = progress_percent.or(job.progress_percent);
-                job.body.failures = 0;
-                job.body.waits = 0;
-                job.body.error = None;
-                self.wait_on(job, now)
-            }
-            Checked::Ready { outputs, status, cost } => {
-                job.body.provider_status = Some(status);
-                job.body.cost.settle(cost);
-                if outputs.is_empty() {
-                    let error =
-                        JobError::new(ErrorCode::Malformed, "the provider reports success without a result");
-                    return fail(job, error, now);
-                }
-                job.apply(Event::Ready, now)?;
-                job.body.outputs = outputs;
-                job.body.failures = 0;
-                job.body.waits = 0;
-                job.body.error = None;
-                job.progress_percent = Some(100);
-                Ok(step_now(job, Step::Deliver, now))
-            }
-            Checked::Failed { error, cost } => {
-                job.body.cost.settle(cost);
-                job.body.error = Some(error.to_job_error());
-                job.body.provider_status = error.to_job_error().provider_status;
-                match error {
-                    ProviderError::WorkFailed { is_retryable: true, .. } => {
-                        self.count_and_retry_submit(job, None, now, dice)
-                    }
-                    other => fail(job, other.to_job_error(), now),
-                }
-            }
-        }
-    }
-
-    /// A check got no usable answer. That says nothing about the work: the job goes on waiting.
-    pub fn check_failed(&self, mut job: Job, error: &ProviderError, now: Timestamp, dice: f64) -> Decided {
-        job.body.failures = job.body.failures.saturating_add(1);
-        match error {
-            ProviderError::NotSent { .. }
-            | ProviderError::Unavailable { .. }
-            | ProviderError::RateLimited { .. }
-            | ProviderError::UnknownOutcome { .. }
-            | ProviderError::Malformed { .. }
-            | ProviderError::Unauthorized { .. }
-            | ProviderError::Quota { .. }
-            | ProviderError::WorkFailed { .. } => {
-                job.body.error = Some(error.to_job_error());
-                if let Some(decision) = self.timed_out(&job, now)? {
-                    return Ok(decision);
-                }
-                let hint = match error {
-                    ProviderError::RateLimited { retry_after, .. } => *retry_after,
-                    _ => None,
-                };
-                let interval = Duration::from_millis(self.polling_of(&job).interval_ms);
-                let delay =
-                    self.retry.delay(job.body.failures, hint, dice).max(interval.min(self.retry.cap()));
-                job.apply(Event::StillWorking, now)?;
-                let due = (now + delay).min(self.polling_deadline(&job));
-                Ok(at(job, Step::Check, due))
-            }
-            ProviderError::Rejected { .. }
-            | ProviderError::Invalid { .. }
-            | ProviderError::ModelRetired { .. }
-            | ProviderError::UnknownOperation { .. } => fail(job, error.to_job_error(), now),
-        }
-    }
-
-    /// The asset store, or the way to it, failed. What is paid for is not given up: this uses no failure.
-    pub fn store_failed(&self, mut job: Job, now: Timestamp, dice: f64) -> Decided {
-        job.apply(Event::StoreLater, now)?;
-        job.body.waits = job.body.waits.saturating_add(1);
-        let due = now + self.retry.delay(job.body.waits, None, dice);
-        Ok(at(job, Step::Deliver, due))
-    }
-
-    /// The provider's file could not be read, or is not what it claims to be.
-    pub fn source_failed(
-        &self,
-        mut job: Job,
-        error: JobError,
-        fault: SourceFault,
-        now: Timestamp,
-        dice: f64,
-    ) -> Decided {
-        job.body.failures = job.body.failures.saturating_add(1);
-        if fault == SourceFault::Final || job.body.failures >= self.retry.max_failures {
-            return fail(job, error, now);
-        }
-        job.body.error = Some(error);
-        let due = now + self.retry.delay(job.body.failures, None, dice);
-        if fault == SourceFault::Gone && job.body.remote.is_some() {
-            // A fresh look at the provider's operation gives a fresh link.
-            job.apply(Event::LinkExpired, now)?;
-            job.body.outputs.clear();
-            return Ok(at(job, Step::Check, due));
-        }
-        job.apply(Event::StoreLater, now)?;
-        Ok(at(job, Step::Deliver, due))
-    }
-
-    /// All assets are stored.
-    pub fn delivered(&self, mut job: Job, assets: Vec<crate::asset::Asset>, now: Timestamp) -> Decided {
-        job.apply(Event::Stored, now)?;
-        job.body.assets = assets;
-        job.body.outputs.clear();
-        job.body.error = None;
-        job.body.failures = 0;
-        job.body.waits = 0;
-        job.body.cost.settle(None);
-        job.progress_percent = Some(100);
-        Ok(Decision { job, next: Next::Nothing })
-    }
-
-    /// An uncertain job whose provider cannot be asked: the caller's wish decides, within the operator's limit.
-    pub fn reconcile_blind(&self, mut job: Job, now: Timestamp) -> Decided {
-        let wants_resubmit = job.body.spec.on_unknown_outcome == OnUnknownOutcome::Resubmit;
-        let is_cheap = self.resubmit_below_micro_usd.is_none_or(|limit| job.body.cost.estimated <= limit);
-        if wants_resubmit && is_cheap && job.body.attempts < self.retry.max_attempts {
-            job.apply(Event::Disproved, now)?;
-            return Ok(step_now(job, Step::Submit, now));
-        }
-        let error =
-            last_fault_or(&job, ErrorCode::UnknownOutcome, "the outcome of the paid call is not known");
-        fail(job, JobError { code: ErrorCode::UnknownOutcome, ..error }, now)
     }
 
     /// What shall look at a job next, by its state alone: for a step that finds the job where it does not belong.
@@ -423,74 +209,6 @@ impl Policy {
         }
         problems
     }
-
-    fn wait_on(&self, mut job: Job, now: Timestamp) -> Decided {
-        if let Some(decision) = self.timed_out(&job, now)? {
-            return Ok(decision);
-        }
-        job.apply(Event::StillWorking, now)?;
-        let due = self.next_check(&job, now);
-        Ok(at(job, Step::Check, due))
-    }
-
-    fn timed_out(&self, job: &Job, now: Timestamp) -> Result<Option<Decision>, IllegalTransition> {
-        let polling = self.polling_of(job);
-        if job.checks < polling.max_checks && now < self.polling_deadline(job) {
-            return Ok(None);
-        }
-        let status = job.body.provider_status.as_deref().unwrap_or("unknown");
-        let error = JobError {
-            code: ErrorCode::Timeout,
-            message: format!(
-                "the provider did not finish within {} checks (its status: {status})",
-                job.checks
-            ),
-            provider_status: job.body.provider_status.clone(),
-        };
-        fail(job.clone(), error, now).map(Some)
-    }
-
-    fn polling_deadline(&self, job: &Job) -> Timestamp {
-        let since = job.body.remote.as_ref().map_or(job.changed_at, |remote| remote.submitted_at);
-        since + Duration::from_millis(self.polling_of(job).timeout_ms)
-    }
-
-    /// One interval from now, but not past the deadline: the last look happens at it.
-    fn next_check(&self, job: &Job, now: Timestamp) -> Timestamp {
-        (now + Duration::from_millis(self.polling_of(job).interval_ms))
-            .min(self.polling_deadline(job))
-            .max(now)
-    }
-
-    fn count_and_retry_submit(
-        &self,
-        mut job: Job,
-        hint: Option<Duration>,
-        now: Timestamp,
-        dice: f64,
-    ) -> Decided {
-        job.body.failures = job.body.failures.saturating_add(1);
-        if job.body.failures >= self.retry.max_failures || job.body.attempts >= self.retry.max_attempts {
-            let error = last_fault_or(&job, ErrorCode::Exhausted, "all attempts failed");
-            return fail(job, JobError { code: ErrorCode::Exhausted, ..error }, now);
-        }
-        let delay = self.retry.delay(job.body.failures, hint, dice);
-        self.retry_submit(job, delay, now)
-    }
-
-    fn retry_submit(&self, mut job: Job, delay: Duration, now: Timestamp) -> Decided {
-        let due = now + delay;
-        if due >= job.body.spec.start_deadline {
-            let error = last_fault_or(&job, ErrorCode::Deadline, "the job did not start before its deadline");
-            return fail(job, error, now);
-        }
-        job.apply(Event::RetryLater, now)?;
-        job.body.remote = None;
-        job.body.outputs.clear();
-        job.checks = 0;
-        job.progress_percent = None;
-        Ok(at(job, Step::Submit, due))
-    }
 }
 
 impl Retry {
@@ -540,5 +258,4 @@ fn last_fault_or(job: &Job, code: ErrorCode, message: &str) -> JobError {
 }
 
 #[cfg(test)]
-#[path = "policy_tests.rs"]
 mod tests;

@@ -112,6 +112,19 @@ impl<'a> Problems<'a> {
         }
     }
 
+    /// Reports a list of problems of the section `name`: key, problem, and what would be right.
+    pub fn within_all<K: AsRef<str>, P: Into<String>, R: Into<String>>(
+        &mut self,
+        name: &str,
+        found: impl IntoIterator<Item = (K, P, R)>,
+    ) {
+        self.within(name, |problems| {
+            for (key, problem, remedy) in found {
+                problems.report(key.as_ref(), problem, remedy);
+            }
+        });
+    }
+
     /// Reports what `check` finds under the section `name`.
     pub fn within(&mut self, name: &str, check: impl FnOnce(&mut Self)) {
         self.section.push(name.to_owned());

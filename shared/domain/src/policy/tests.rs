@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use super::*;
 use crate::ids::JobId;
-use crate::job::{Epoch, JobSpec, OutputSource};
+use crate::job::{Epoch, JobSpec, Output, OutputSource, RemoteOperation};
 use crate::money::Cost;
-use crate::operation::{Operation, Priority, Provider};
+use crate::operation::{OnUnknownOutcome, Operation, Priority, Provider};
+use crate::ports::Checked;
 use crate::trace::{JobTrace, TraceParent};
 
 fn now() -> Timestamp {

@@ -1,0 +1,127 @@
+//! Decisions of a status check: how long to wait, and when to stop.
+
+use std::time::Duration;
+
+use super::{Decided, Decision, Policy, at, fail, step_now};
+use crate::Timestamp;
+use crate::error::{ErrorCode, JobError, ProviderError};
+use crate::job::Job;
+use crate::operation::Step;
+use crate::ports::Checked;
+use crate::state::{Event, IllegalTransition};
+
+impl Policy {
+    /// What a check found. The check itself is counted here.
+    pub fn checked(&self, mut job: Job, found: Checked, now: Timestamp, dice: f64) -> Decided {
+        job.checks = job.checks.saturating_add(1);
+        match found {
+            Checked::Working { status, progress_percent } => {
+                job.body.provider_status = Some(status);
+                job.progress_percent = progress_percent.or(job.progress_percent);
+                job.body.failures = 0;
+                job.body.waits = 0;
+                job.body.error = None;
+                self.wait_on(job, now)
+            }
+            Checked::Ready { outputs, status, cost } => {
+                job.body.provider_status = Some(status);
+                job.body.cost.settle(cost);
+                if outputs.is_empty() {
+                    let error =
+                        JobError::new(ErrorCode::Malformed, "the provider reports success without a result");
+                    return fail(job, error, now);
+                }
+                job.apply(Event::Ready, now)?;
+                job.body.outputs = outputs;
+                job.body.failures = 0;
+                job.body.waits = 0;
+                job.body.error = None;
+                job.progress_percent = Some(100);
+                Ok(step_now(job, Step::Deliver, now))
+            }
+            Checked::Failed { error, cost } => {
+                job.body.cost.settle(cost);
+                job.body.error = Some(error.to_job_error());
+                job.body.provider_status = error.to_job_error().provider_status;
+                match error {
+                    ProviderError::WorkFailed { is_retryable: true, .. } => {
+                        self.count_and_retry_submit(job, None, now, dice)
+                    }
+                    other => fail(job, other.to_job_error(), now),
+                }
+            }
+        }
+    }
+
+    /// A check got no usable answer. That says nothing about the work: the job goes on waiting.
+    pub fn check_failed(&self, mut job: Job, error: &ProviderError, now: Timestamp, dice: f64) -> Decided {
+        job.body.failures = job.body.failures.saturating_add(1);
+        match error {
+            ProviderError::NotSent { .. }
+            | ProviderError::Unavailable { .. }
+            | ProviderError::RateLimited { .. }
+            | ProviderError::UnknownOutcome { .. }
+            | ProviderError::Malformed { .. }
+            | ProviderError::Unauthorized { .. }
+            | ProviderError::Quota { .. }
+            | ProviderError::WorkFailed { .. } => {
+                job.body.error = Some(error.to_job_error());
+                if let Some(decision) = self.timed_out(&job, now)? {
+                    return Ok(decision);
+                }
+                let hint = match error {
+                    ProviderError::RateLimited { retry_after, .. } => *retry_after,
+                    _ => None,
+                };
+                let interval = Duration::from_millis(self.polling_of(&job).interval_ms);
+                let delay =
+                    self.retry.delay(job.body.failures, hint, dice).max(interval.min(self.retry.cap()));
+                job.apply(Event::StillWorking, now)?;
+                let due = (now + delay).min(self.polling_deadline(&job));
+                Ok(at(job, Step::Check, due))
+            }
+            ProviderError::Rejected { .. }
+            | ProviderError::Invalid { .. }
+            | ProviderError::ModelRetired { .. }
+            | ProviderError::UnknownOperation { .. } => fail(job, error.to_job_error(), now),
+        }
+    }
+
+    fn wait_on(&self, mut job: Job, now: Timestamp) -> Decided {
+        if let Some(decision) = self.timed_out(&job, now)? {
+            return Ok(decision);
+        }
+        job.apply(Event::StillWorking, now)?;
+        let due = self.next_check(&job, now);
+        Ok(at(job, Step::Check, due))
+    }
+
+    fn timed_out(&self, job: &Job, now: Timestamp) -> Result<Option<Decision>, IllegalTransition> {
+        let polling = self.polling_of(job);
+        if job.checks < polling.max_checks && now < self.polling_deadline(job) {
+            return Ok(None);
+        }
+        let status = job.body.provider_status.as_deref().unwrap_or("unknown");
+        let error = JobError {
+            code: ErrorCode::Timeout,
+            message: format!(
+                "the provider did not finish within {} checks (its status: {status})",
+                job.checks
+            ),
+            provider_status: job.body.provider_status.clone(),
+        };
+        fail(job.clone(), error, now).map(Some)
+    }
+
+    fn polling_deadline(&self, job: &Job) -> Timestamp {
+        let since = job.body.remote.as_ref().map_or(job.changed_at, |remote| remote.submitted_at);
+        since + Duration::from_millis(self.polling_of(job).timeout_ms)
+    }
+
+    /// One interval from now, but not past the deadline: the last look happens at it.
+    pub(super) fn next_check(&self, job: &Job, now: Timestamp) -> Timestamp {
+        (now + Duration::from_millis(self.polling_of(job).interval_ms))
+            .min(self.polling_deadline(job))
+            .max(now)
+    }
+}

@@ -1,0 +1,140 @@
+//! Decisions around the paid call: before it, after it, and when nobody knows.
+
+use std::time::Duration;
+
+use super::{Decided, Decision, Policy, at, fail, last_fault_or, reconcile_now, step_now};
+use crate::Timestamp;
+use crate::error::{ErrorCode, JobError, ProviderError};
+use crate::job::{Job, Output, RemoteOperation};
+use crate::money::MicroUsd;
+use crate::operation::{OnUnknownOutcome, Step};
+use crate::ports::Next;
+use crate::state::{Event, State};
+
+impl Policy {
+    /// Before a paid call: stores the intent (INV-1), or ends a job that is too late.
+    pub fn begin_submit(&self, mut job: Job, now: Timestamp) -> Decided {
+        if now >= job.body.spec.start_deadline {
+            let error = last_fault_or(&job, ErrorCode::Deadline, "the job did not start before its deadline");
+            return fail(job, error, now);
+        }
+        job.apply(Event::IntentStored, now)?;
+        job.body.attempts = job.body.attempts.saturating_add(1);
+        job.body.started_at.get_or_insert(now);
+        job.due_at = Some(now);
+        Ok(Decision { job, next: Next::Nothing })
+    }
+
+    /// A claim found an intent without an outcome: its holder died while the call was under way. The call may have
+    /// arrived, so it is not repeated.
+    pub fn found_open_intent(&self, mut job: Job, now: Timestamp) -> Decided {
+        job.apply(Event::AnswerLost, now)?;
+        job.body.error = Some(JobError::new(
+            ErrorCode::UnknownOutcome,
+            "a worker ended while the paid call was under way; whether it arrived is not known",
+        ));
+        Ok(reconcile_now(job, now))
+    }
+
+    /// The provider took the work.
+    pub fn accepted(
+        &self,
+        mut job: Job,
+        remote: RemoteOperation,
+        status: Option<String>,
+        now: Timestamp,
+    ) -> Decided {
+        job.apply(Event::Accepted, now)?;
+        job.body.remote = Some(remote);
+        job.body.provider_status = status;
+        job.body.failures = 0;
+        job.body.waits = 0;
+        job.body.error = None;
+        let due = self.next_check(&job, now);
+        Ok(at(job, Step::Check, due))
+    }
+
+    /// The reply held the media, which is kept in the spool.
+    pub fn received(&self, mut job: Job, output: Output, cost: Option<MicroUsd>, now: Timestamp) -> Decided {
+        job.apply(Event::BytesReceived, now)?;
+        job.body.outputs = vec![output];
+        job.body.failures = 0;
+        job.body.waits = 0;
+        job.body.error = None;
+        job.body.cost.settle(cost);
+        Ok(step_now(job, Step::Deliver, now))
+    }
+
+    /// A submit failed before the call (`job.state` is `queued`) or during it.
+    pub fn submit_failed(&self, mut job: Job, error: &ProviderError, now: Timestamp, dice: f64) -> Decided {
+        job.body.error = Some(error.to_job_error());
+        match error {
+            ProviderError::UnknownOutcome { .. } if job.state == State::Submitting => {
+                job.apply(Event::AnswerLost, now)?;
+                Ok(reconcile_now(job, now))
+            }
+            ProviderError::RateLimited { retry_after, .. } => {
+                job.body.waits = job.body.waits.saturating_add(1);
+                let delay = self.retry.delay(job.body.waits, *retry_after, dice);
+                // The provider did not take the work: the call was no attempt.
+                job.body.attempts = job.body.attempts.saturating_sub(1);
+                self.retry_submit(job, delay, now)
+            }
+            ProviderError::NotSent { .. }
+            | ProviderError::Unavailable { .. }
+            | ProviderError::WorkFailed { is_retryable: true, .. }
+            | ProviderError::UnknownOutcome { .. } => self.count_and_retry_submit(job, None, now, dice),
+            ProviderError::Rejected { .. }
+            | ProviderError::Invalid { .. }
+            | ProviderError::Unauthorized { .. }
+            | ProviderError::Quota { .. }
+            | ProviderError::ModelRetired { .. }
+            | ProviderError::UnknownOperation { .. }
+            | ProviderError::Malformed { .. }
+            | ProviderError::WorkFailed { is_retryable: false, .. } => fail(job, error.to_job_error(), now),
+        }
+    }
+
+    /// An uncertain job whose provider cannot be asked: the caller's wish decides, within the operator's limit.
+    pub fn reconcile_blind(&self, mut job: Job, now: Timestamp) -> Decided {
+        let wants_resubmit = job.body.spec.on_unknown_outcome == OnUnknownOutcome::Resubmit;
+        let is_cheap = self.resubmit_below_micro_usd.is_none_or(|limit| job.body.cost.estimated <= limit);
+        if wants_resubmit && is_cheap && job.body.attempts < self.retry.max_attempts {
+            job.apply(Event::Disproved, now)?;
+            return Ok(step_now(job, Step::Submit, now));
+        }
+        let error =
+            last_fault_or(&job, ErrorCode::UnknownOutcome, "the outcome of the paid call is not known");
+        fail(job, JobError { code: ErrorCode::UnknownOutcome, ..error }, now)
+    }
+
+    pub(super) fn count_and_retry_submit(
+        &self,
+        mut job: Job,
+        hint: Option<Duration>,
+        now: Timestamp,
+        dice: f64,
+    ) -> Decided {
+        job.body.failures = job.body.failures.saturating_add(1);
+        if job.body.failures >= self.retry.max_failures || job.body.attempts >= self.retry.max_attempts {
+            let error = last_fault_or(&job, ErrorCode::Exhausted, "all attempts failed");
+            return fail(job, JobError { code: ErrorCode::Exhausted, ..error }, now);
+        }
+        let delay = self.retry.delay(job.body.failures, hint, dice);
+        self.retry_submit(job, delay, now)
+    }
+
+    fn retry_submit(&self, mut job: Job, delay: Duration, now: Timestamp) -> Decided {
+        let due = now + delay;
+        if due >= job.body.spec.start_deadline {
+            let error = last_fault_or(&job, ErrorCode::Deadline, "the job did not start before its deadline");
+            return fail(job, error, now);
+        }
+        job.apply(Event::RetryLater, now)?;
+        job.body.remote = None;
+        job.body.outputs.clear();
+        job.checks = 0;
+        job.progress_percent = None;
+        Ok(at(job, Step::Submit, due))
+    }
+}

@@ -1,0 +1,68 @@
+//! Stored media.
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use std::time::Duration;
+
+use super::{BoxError, ByteStream, SourceBroken};
+use crate::asset::Asset;
+
+/// An object to store.
+#[derive(Debug, Clone)]
+pub struct NewObject {
+    /// Key without its extension, which follows from the bytes: `prefix.ext`.
+    pub key_prefix: String,
+    /// What the source says it is.
+    pub claimed_type: Option<String>,
+    /// The kind of media it must be.
+    pub kind: crate::operation::MediaKind,
+    /// What the source says its length is.
+    pub length_bytes: Option<u64>,
+}
+
+/// A stored object.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredObject {
+    /// Its key.
+    pub key: String,
+    /// From the bytes where they tell, else the claim.
+    pub content_type: String,
+    /// Length.
+    pub size_bytes: u64,
+    /// Hex digest.
+    pub sha256: String,
+}
+
+/// Why an object was not stored. Nothing of it is visible then.
+#[derive(Debug, thiserror::Error)]
+pub enum PutError {
+    /// The bytes are not what they must be: wrong type, wrong length, too large, empty.
+    #[error("the media is not what it claims to be: {message}")]
+    Malformed {
+        /// In words.
+        message: String,
+    },
+    /// The source broke off.
+    #[error(transparent)]
+    Source(#[from] SourceBroken),
+    /// The store failed.
+    #[error("the asset store is not available")]
+    Unavailable(#[source] BoxError),
+}
+
+/// Stored media.
+#[async_trait]
+pub trait AssetStore: Send + Sync {
+    /// Streams an object in, hashing and checking it on the way, in bounded memory.
+    async fn put(&self, object: NewObject, body: ByteStream) -> Result<StoredObject, PutError>;
+    /// Writes the manifest beside the object.
+    async fn put_manifest(&self, asset: &Asset) -> Result<(), PutError>;
+    /// Reads a small object, at most `limit_bytes`.
+    async fn read(&self, key: &str, limit_bytes: u64) -> Result<Option<Bytes>, PutError>;
+    /// Removes an object and its manifest. Removing what is not there succeeds.
+    async fn remove(&self, key: &str) -> Result<(), PutError>;
+    /// A URL that gives the object to whoever holds it, for `ttl`.
+    async fn signed_url(&self, asset: &Asset, ttl: Duration) -> Result<String, PutError>;
+    /// Whether the store answers now.
+    async fn ready(&self) -> Result<(), PutError>;
+}

@@ -1,0 +1,114 @@
+//! Jobs and assets as the api sees them.
+
+use async_trait::async_trait;
+use std::time::Duration;
+
+use super::BoxError;
+use crate::Timestamp;
+use crate::asset::Asset;
+use crate::ids::{AssetId, JobId, WorkspaceId};
+use crate::job::Job;
+use crate::operation::{Operation, Provider};
+use crate::state::State;
+
+/// The store could not be asked or could not keep what it was given. Nothing was accepted.
+#[derive(Debug, thiserror::Error)]
+#[error("the job store is not available")]
+pub struct StoreUnavailable {
+    /// Why.
+    #[source]
+    pub source: BoxError,
+}
+
+/// A job to admit.
+#[derive(Debug, Clone)]
+pub struct NewJob {
+    /// As [`Job::admitted`] made it.
+    pub job: Job,
+    /// The caller's key, with the digest of the body it came with.
+    pub idempotency: Option<Idempotency>,
+}
+
+/// A caller's idempotency key. It belongs to one workspace and is remembered for a day (the store's setting).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Idempotency {
+    /// 1 to 255 characters.
+    pub key: String,
+    /// Digest of what the caller asked, to tell a repeat from a mistake.
+    pub fingerprint: [u8; 16],
+}
+
+/// What became of an admission.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Admission {
+    /// Kept and queued.
+    Created,
+    /// The same key and body came before; this is that job.
+    Repeated(Box<Job>),
+    /// The same key came before with another body; this is the other job.
+    KeyReused(JobId),
+}
+
+/// Which jobs to list. Newest first.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct JobFilter {
+    /// Only in this state.
+    pub state: Option<State>,
+    /// Only this operation.
+    pub operation: Option<Operation>,
+    /// Only at this provider.
+    pub provider: Option<Provider>,
+    /// From 1.
+    pub page: u32,
+    /// 1 to 100.
+    pub limit: u32,
+}
+
+/// One page of a list.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Page<T> {
+    /// The items.
+    pub items: Vec<T>,
+    /// How many there are on all pages.
+    pub total: u64,
+}
+
+/// What became of a cancel.
+#[derive(Debug, Clone, PartialEq)]
+pub enum CancelOutcome {
+    /// It is cancelled now; where the provider works on it, it is told to stop.
+    Cancelled(Box<Job>),
+    /// It had ended before, in this way.
+    AlreadyEnded(Box<Job>),
+    /// No such job in this workspace.
+    Unknown,
+}
+
+/// Jobs and assets as the api needs them.
+#[async_trait]
+pub trait JobStore: Send + Sync {
+    /// Keeps and queues a job in one step; when this returns `Created`, no single crash loses it (INV-11).
+    async fn admit(&self, new: NewJob) -> Result<Admission, StoreUnavailable>;
+    /// A job of this workspace.
+    async fn job(&self, workspace: &WorkspaceId, id: &JobId) -> Result<Option<Job>, StoreUnavailable>;
+    /// Jobs of this workspace.
+    async fn jobs(&self, workspace: &WorkspaceId, filter: &JobFilter) -> Result<Page<Job>, StoreUnavailable>;
+    /// Ends a job by its caller's wish.
+    async fn cancel(
+        &self,
+        workspace: &WorkspaceId,
+        id: &JobId,
+        now: Timestamp,
+    ) -> Result<CancelOutcome, StoreUnavailable>;
+    /// The job as soon as it has ended, or as it is when `limit` is over.
+    async fn wait_for_end(
+        &self,
+        workspace: &WorkspaceId,
+        id: &JobId,
+        limit: Duration,
+    ) -> Result<Option<Job>, StoreUnavailable>;
+    /// An asset of this workspace.
+    async fn asset(&self, workspace: &WorkspaceId, id: &AssetId) -> Result<Option<Asset>, StoreUnavailable>;
+    /// Whether the store answers now.
+    async fn ready(&self) -> Result<(), StoreUnavailable>;
+}
