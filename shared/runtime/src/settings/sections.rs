@@ -86,7 +86,8 @@ pub struct TelemetrySettings {
     /// `json`: logs are read by machines first.
     pub log_format: LogFormat,
     /// Which lines are written, in the notation of `tracing` (`warn,atelier_worker=debug`). `info`: a line for each
-    /// change of a job's state. Spans do not depend on it.
+    /// change of a job's state; without `apalis_core`, which repeats what our own lines say better. Spans do not depend
+    /// on it.
     pub log_filter: String,
 }
 
@@ -101,7 +102,7 @@ impl Default for TelemetrySettings {
             capture_prompts: CapturePrompts::On,
             prompt_limit_bytes: 2_048,
             log_format: LogFormat::Json,
-            log_filter: "info".to_owned(),
+            log_filter: "info,apalis_core=off".to_owned(),
         }
     }
 }
