@@ -8,7 +8,7 @@
 //! | `{q0}:d` | sorted set | other steps that are not due yet, as `<step>:<job>`, by time in microseconds | a member until promoted |
 //! | `{q0}:wc`, `{q0}:wd` | list of 0 or 1 | wake token: the head of `c` or `d` has moved forward | until somebody takes it |
 //! | `{q0}:i:<digest>` | string | idempotency key -> job id and request digest | `idempotency_ttl_s` |
-//! | `{q0}:x:<workspace>` | sorted set | jobs of a workspace by admission time | a member as long as its record, removed when it is met without one, at the latest by the next index repair |
+//! | `{q0}:x:<workspace>` | sorted set | jobs of a workspace by admission time | a member as long as its record, and then until the next index repair |
 //! | `{q0}:a:<asset>` | string | asset as JSON | `retention_s` |
 //! | `{q0}:b:<job>:<epoch>:<index>` | string | bytes of a paid reply that the asset store does not have yet | until stored, at most `retention_s` |
 //! | `{q0}:ended` | channel | ids of jobs that have just ended | - |

@@ -12,7 +12,7 @@ use atelier_domain::ports::{
     Admission, CancelOutcome, JobFilter, JobStore, NewJob, Next, Page, StoreUnavailable,
 };
 use atelier_domain::state::{Event, State};
-use redis::{AsyncCommands, RedisResult};
+use redis::AsyncCommands;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::error;
@@ -55,32 +55,35 @@ impl RedisJobStore {
         found.map(|bytes| record::read(id, &bytes)).transpose().map_err(unavailable)
     }
 
-    async fn window(&self, index: &str, from: isize, count: isize) -> Result<Vec<Job>, StoreUnavailable> {
+    /// The jobs at these positions of an index, and how many positions there were: an id whose record has expired
+    /// stands there until the control queue repairs the index.
+    async fn window(
+        &self,
+        index: &str,
+        from: isize,
+        count: isize,
+    ) -> Result<(usize, Vec<Job>), StoreUnavailable> {
         let ids: Vec<String> =
             twice(|| async { self.redis.commands().zrevrange(index, from, from + count - 1).await })
                 .await
                 .map_err(unavailable)?;
         if ids.is_empty() {
-            return Ok(Vec::new());
+            return Ok((0, Vec::new()));
         }
+        let seen = ids.len();
         let ids: Vec<JobId> = ids.iter().filter_map(|id| id.parse().ok()).collect();
         let keys: Vec<String> = ids.iter().map(|id| self.redis.keys.job(id)).collect();
         let records: Vec<Option<Vec<u8>>> =
             twice(|| async { self.redis.commands().mget(&keys).await }).await.map_err(unavailable)?;
         let mut jobs = Vec::with_capacity(ids.len());
-        let mut expired = Vec::new();
         for (id, found) in ids.iter().zip(records) {
             match found.map(|bytes| record::read(id, &bytes)) {
                 Some(Ok(job)) => jobs.push(job),
                 Some(Err(reason)) => error!(job.id = %id, error = %reason, "record left out of a list"),
-                None => expired.push(id.as_str()),
+                None => {}
             }
         }
-        if !expired.is_empty() {
-            // The index follows the records' retention when it is read.
-            let _: RedisResult<()> = self.redis.commands().zrem(index, &expired).await;
-        }
-        Ok(jobs)
+        Ok((seen, jobs))
     }
 }
 
@@ -139,7 +142,8 @@ impl JobStore for RedisJobStore {
         if is_unfiltered {
             let total: u64 =
                 twice(|| async { self.redis.commands().zcard(&index).await }).await.map_err(unavailable)?;
-            return Ok(Page { items: self.window(&index, first, limit).await?, total });
+            let (_, items) = self.window(&index, first, limit).await?;
+            return Ok(Page { items, total });
         }
         let fits = |job: &Job| {
             filter.state.is_none_or(|state| job.state == state)
@@ -150,12 +154,11 @@ impl JobStore for RedisJobStore {
         let mut total = 0u64;
         let mut from = 0;
         while from < SCAN_LIMIT {
-            let seen: isize =
-                twice(|| async { self.redis.commands().zcard(&index).await }).await.map_err(unavailable)?;
-            if from >= seen {
+            let (seen, jobs) = self.window(&index, from, CHUNK).await?;
+            if seen == 0 {
                 break;
             }
-            for job in self.window(&index, from, CHUNK).await?.into_iter().filter(fits) {
+            for job in jobs.into_iter().filter(fits) {
                 let position = isize::try_from(total).unwrap_or(isize::MAX);
                 if position >= first && position < first + limit {
                     items.push(job);
