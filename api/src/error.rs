@@ -2,6 +2,7 @@
 
 use std::error::Error as StdError;
 
+use atelier_domain::error::chain;
 use atelier_domain::ports::StoreUnavailable;
 use atelier_domain::request::FieldError;
 use axum::Json;
@@ -124,16 +125,4 @@ struct Body {
     message: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     details: Option<Value>,
-}
-
-/// An error with its causes, for logs.
-fn chain(error: &(dyn StdError + 'static)) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        cause = error.source();
-    }
-    text
 }

@@ -7,7 +7,7 @@ use atelier_domain::catalogue::Catalogue;
 use atelier_domain::foreign::Exceptions;
 use atelier_domain::ports::Telemetry;
 use atelier_redis_store::{Redis, RedisJobStore, RedisStoreSettings, preflight};
-use atelier_runtime::settings::{Problems, ShutdownSettings, TelemetrySettings};
+use atelier_runtime::settings::{CONFIGURATION_PAGE, Problems, ShutdownSettings, TelemetrySettings};
 use atelier_runtime::shutdown::Shutdown;
 use atelier_s3_store::{S3Settings, S3Store};
 use serde::Deserialize;
@@ -34,9 +34,6 @@ pub struct Settings {
     /// The api itself.
     pub api: ApiSettings,
 }
-
-/// Where every setting is explained.
-const CONFIGURATION_PAGE: &str = "see shared/docs/configuration.md";
 
 impl atelier_runtime::settings::Settings for Settings {
     fn validate(&self, problems: &mut Problems<'_>) {

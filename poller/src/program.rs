@@ -15,7 +15,7 @@ use atelier_redis_store::{
     Clock, ControlQueue, Redis, RedisJobStore, RedisStoreSettings, RunnerOptions, preflight, run_queue,
 };
 use atelier_runtime::health::Health;
-use atelier_runtime::settings::{Problems, ShutdownSettings, TelemetrySettings};
+use atelier_runtime::settings::{CONFIGURATION_PAGE, Problems, ShutdownSettings, TelemetrySettings};
 use atelier_runtime::shutdown::Shutdown;
 use atelier_vault::Keyring;
 use serde::Deserialize;
@@ -45,9 +45,6 @@ pub struct Settings {
     /// How much is done at once.
     pub poller: PollerSettings,
 }
-
-/// Where every setting is explained.
-const CONFIGURATION_PAGE: &str = "see shared/docs/configuration.md";
 
 impl atelier_runtime::settings::Settings for Settings {
     fn validate(&self, problems: &mut Problems<'_>) {

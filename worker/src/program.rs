@@ -17,7 +17,7 @@ use atelier_redis_store::{
     run_control, run_queue,
 };
 use atelier_runtime::health::Health;
-use atelier_runtime::settings::{Problems, ShutdownSettings, TelemetrySettings};
+use atelier_runtime::settings::{CONFIGURATION_PAGE, Problems, ShutdownSettings, TelemetrySettings};
 use atelier_runtime::shutdown::Shutdown;
 use atelier_s3_store::{S3Settings, S3Store};
 use atelier_vault::Keyring;
@@ -55,9 +55,6 @@ pub struct Settings {
     /// How much is done at once.
     pub worker: WorkerSettings,
 }
-
-/// Where every setting is explained.
-const CONFIGURATION_PAGE: &str = "see shared/docs/configuration.md";
 
 impl atelier_runtime::settings::Settings for Settings {
     fn validate(&self, problems: &mut Problems<'_>) {

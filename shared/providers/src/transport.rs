@@ -8,6 +8,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
+use atelier_domain::error::chain;
 use atelier_domain::ports::{BoxError, ByteStream, SourceBroken};
 use bytes::{Bytes, BytesMut};
 use futures::stream;
@@ -295,17 +296,6 @@ fn classified(error: reqwest::Error) -> TransportError {
 
 fn lost_after(timeout: Duration) -> TransportError {
     TransportError::Lost { message: format!("no complete answer within {} ms", timeout.as_millis()) }
-}
-
-fn chain(error: &reqwest::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(inner) = cause {
-        text.push_str(": ");
-        text.push_str(&inner.to_string());
-        cause = inner.source();
-    }
-    text
 }
 
 // ---------------------------------------------------------------- names

@@ -10,7 +10,7 @@ use atelier_domain::operation::Step;
 use atelier_domain::ports::{Claim, StepHandler};
 use atelier_domain::state::State;
 
-use crate::harness::{Fixture, Journal, PretendedWork, wait_for};
+use crate::harness::{Fixture, Hanging, Journal, PretendedWork, wait_for};
 
 #[tokio::test]
 async fn inv2_a_killed_worker_loses_nothing_and_repeats_no_paid_call() {
@@ -46,15 +46,7 @@ async fn inv2_a_killed_worker_loses_nothing_and_repeats_no_paid_call() {
 #[tokio::test]
 async fn an_idle_worker_blocked_on_an_empty_queue_recovers_the_dead_ones_steps() {
     let fixture = Fixture::start().await;
-    struct Hanging(tokio::sync::Notify);
-    #[async_trait]
-    impl StepHandler for Hanging {
-        async fn handle(&self, _: Arc<dyn Claim>) {
-            self.0.notify_one();
-            std::future::pending::<()>().await;
-        }
-    }
-    let hanging = Arc::new(Hanging(tokio::sync::Notify::new()));
+    let hanging = Arc::new(Hanging::default());
     let first = fixture.process(&[Step::Submit], 1, hanging.clone());
     fixture.admit_many(1, "a fox").await;
     hanging.0.notified().await;
@@ -148,17 +140,9 @@ async fn poison_is_given_up_and_its_neighbours_are_not() {
 #[tokio::test]
 async fn a_killed_pollers_checks_fall_due_by_themselves() {
     let fixture = Fixture::start().await;
-    struct Hanging(tokio::sync::Notify);
-    #[async_trait]
-    impl StepHandler for Hanging {
-        async fn handle(&self, _: Arc<dyn Claim>) {
-            self.0.notify_one();
-            std::future::pending::<()>().await;
-        }
-    }
     let work = Arc::new(PretendedWork { checks_needed: 2, ..PretendedWork::new(&fixture) });
     let worker = fixture.process(&[Step::Submit, Step::Deliver], 8, work.clone());
-    let hanging = Arc::new(Hanging(tokio::sync::Notify::new()));
+    let hanging = Arc::new(Hanging::default());
     let poller = fixture.process(&[Step::Check], 4, hanging.clone());
     fixture.admit_many(4, "a fox").await;
     hanging.0.notified().await;

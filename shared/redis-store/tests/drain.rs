@@ -3,12 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_trait::async_trait;
 use atelier_domain::operation::Step;
-use atelier_domain::ports::{Claim, StepHandler};
 use atelier_domain::state::State;
 
-use crate::harness::{Fixture, PretendedWork, wait_for};
+use crate::harness::{Fixture, Hanging, PretendedWork, wait_for};
 
 #[tokio::test]
 async fn a_stop_under_load_gives_back_what_has_not_begun() {
@@ -62,15 +60,7 @@ async fn an_idle_worker_stops_at_once_although_it_blocks() {
 #[tokio::test]
 async fn inv10_a_step_that_never_ends_does_not_hold_the_stop() {
     let fixture = Fixture::start().await;
-    struct Stuck(tokio::sync::Notify);
-    #[async_trait]
-    impl StepHandler for Stuck {
-        async fn handle(&self, _: Arc<dyn Claim>) {
-            self.0.notify_one();
-            std::future::pending::<()>().await;
-        }
-    }
-    let stuck = Arc::new(Stuck(tokio::sync::Notify::new()));
+    let stuck = Arc::new(Hanging::default());
     let process = fixture.process(&[Step::Submit], 4, stuck.clone());
     fixture.admit_many(1, "a fox").await;
     stuck.0.notified().await;

@@ -345,3 +345,15 @@ impl StepHandler for PretendedWork {
         }
     }
 }
+
+/// Begins steps and never ends one.
+#[derive(Default)]
+pub struct Hanging(pub tokio::sync::Notify);
+
+#[async_trait]
+impl StepHandler for Hanging {
+    async fn handle(&self, _: Arc<dyn Claim>) {
+        self.0.notify_one();
+        std::future::pending::<()>().await;
+    }
+}

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use atelier_domain::error::chain;
 use atelier_domain::ports::BoxError;
 use tracing::{error, info};
 
@@ -130,16 +131,4 @@ fn complain(text: &str) -> ExitCode {
     // If even standard error is closed there is only the exit code left to say it.
     let _ = writeln!(std::io::stderr(), "{text}");
     ExitCode::from(2)
-}
-
-/// An error and its causes in one line.
-pub fn chain(error: &(dyn std::error::Error + 'static)) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(inner) = cause {
-        text.push_str(": ");
-        text.push_str(&inner.to_string());
-        cause = inner.source();
-    }
-    text
 }

@@ -32,6 +32,9 @@ mod sections;
 mod stand_in;
 mod words;
 
+/// Where every setting is explained: the remedy of a problem that says itself what would be right.
+pub const CONFIGURATION_PAGE: &str = "see shared/docs/configuration.md";
+
 /// Top-level sections that some Atelier program knows. A program that has no such field ignores the section instead of
 /// calling it unknown.
 pub const SECTIONS_OF_THE_PRODUCT: &[&str] = &[

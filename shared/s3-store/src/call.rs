@@ -3,6 +3,7 @@
 use std::future::Future;
 use std::time::Duration;
 
+use atelier_domain::error::chain;
 use atelier_domain::ports::{BoxError, PutError};
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_s3::operation::RequestId;
@@ -179,13 +180,7 @@ where
 
 /// The SDK's error and its causes as text. The error itself would keep the reply, body included.
 fn text_of(error: &dyn std::error::Error) -> BoxError {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text = format!("{text}: {error}");
-        cause = error.source();
-    }
-    text.into()
+    chain(error).into()
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use atelier_domain::Timestamp;
+use atelier_domain::error::chain;
 use opentelemetry::Context as OtelContext;
 use opentelemetry::trace::TraceContextExt as _;
 use serde_json::{Map, Value};
@@ -158,14 +159,7 @@ impl Visit for Line {
 
     /// An error with all its causes.
     fn record_error(&mut self, field: &Field, value: &(dyn std::error::Error + 'static)) {
-        let mut text = value.to_string();
-        let mut cause = value.source();
-        while let Some(error) = cause {
-            text.push_str(": ");
-            text.push_str(&error.to_string());
-            cause = error.source();
-        }
-        self.put(field, text);
+        self.put(field, chain(value));
     }
 }
 

@@ -4,6 +4,7 @@
 //! prediction without residual, any other one is `I_PCM`. Later frames skip every macroblock but those that changed.
 //! The deblocking filter is off, so the picture is exact.
 
+use super::bits::BitWriter;
 use super::picture::{Picture, Rgb};
 
 /// Width of `frame_num` in slice headers.
@@ -162,25 +163,7 @@ fn samples_of([red, green, blue]: Rgb) -> [u8; 3] {
     [y, cb, cr].map(|level| u8::try_from(level.clamp(1, 254)).unwrap_or(128))
 }
 
-#[derive(Default)]
-struct BitWriter {
-    bytes: Vec<u8>,
-    pending: u8,
-    count: u32,
-}
-
 impl BitWriter {
-    fn put(&mut self, value: u32, length: u32) {
-        for shift in (0..length).rev() {
-            self.pending = self.pending << 1 | (value >> shift & 1) as u8;
-            self.count += 1;
-            if self.count == 8 {
-                self.bytes.push(self.pending);
-                (self.pending, self.count) = (0, 0);
-            }
-        }
-    }
-
     /// Unsigned Exp-Golomb code. The only signed values here are zero, which has the same code.
     fn unsigned(&mut self, value: u32) {
         let length = 32 - (value + 1).leading_zeros();
@@ -190,9 +173,7 @@ impl BitWriter {
 
     /// The samples of an `I_PCM` macroblock, after aligning.
     fn samples(&mut self, colour: Rgb) {
-        while self.count != 0 {
-            self.put(0, 1);
-        }
+        self.align();
         let [y, cb, cr] = samples_of(colour);
         self.bytes.extend(std::iter::repeat_n(y, 256));
         self.bytes.extend(std::iter::repeat_n(cb, 64));
@@ -202,13 +183,11 @@ impl BitWriter {
     /// Ends the payload and gives the NAL unit with emulation prevention.
     fn unit(mut self, header: u8) -> Vec<u8> {
         self.put(1, 1);
-        while self.count != 0 {
-            self.put(0, 1);
-        }
-        let mut unit = Vec::with_capacity(self.bytes.len() + 16);
+        let bytes = self.into_bytes();
+        let mut unit = Vec::with_capacity(bytes.len() + 16);
         unit.push(header);
         let mut zeros = 0;
-        for byte in self.bytes {
+        for byte in bytes {
             if zeros == 2 && byte <= 3 {
                 unit.push(3);
                 zeros = 0;

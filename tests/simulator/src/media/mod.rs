@@ -1,6 +1,7 @@
 //! Media that the simulator makes by itself: small, valid, and the same for the same prompt and parameters.
 
 mod audio;
+mod bits;
 mod h264;
 mod jpeg;
 mod mp3;

@@ -7,6 +7,7 @@
 use std::time::Duration;
 
 use super::audio::Tune;
+use super::bits::BitWriter;
 
 /// Spectral lines of a granule.
 const LINES: usize = 576;
@@ -158,32 +159,5 @@ impl Spectrum {
                 (true, true) => (sign(x) << 1 | sign(y), 5),
             }
         })
-    }
-}
-
-#[derive(Default)]
-struct BitWriter {
-    bytes: Vec<u8>,
-    pending: u8,
-    count: u32,
-}
-
-impl BitWriter {
-    fn put(&mut self, value: u32, length: u32) {
-        for shift in (0..length).rev() {
-            self.pending = self.pending << 1 | (value >> shift & 1) as u8;
-            self.count += 1;
-            if self.count == 8 {
-                self.bytes.push(self.pending);
-                (self.pending, self.count) = (0, 0);
-            }
-        }
-    }
-
-    fn into_bytes(mut self) -> Vec<u8> {
-        while self.count != 0 {
-            self.put(0, 1);
-        }
-        self.bytes
     }
 }
