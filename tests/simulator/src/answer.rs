@@ -6,6 +6,7 @@ use bytes::Bytes;
 use serde_json::Value;
 
 use crate::media::{MediaFile, MediaSpec, Segment};
+use crate::webhook::Webhook;
 
 /// The page that stands for a proxy's or a portal's answer.
 const HTML_PAGE: &str = "<!DOCTYPE html>\n<html><head><title>Something went wrong</title></head>\
@@ -19,6 +20,8 @@ pub(crate) struct Answer {
     pub(crate) payload: Payload,
     /// The work that this request began; it is billed.
     pub(crate) accepted: Option<Accepted>,
+    /// What the provider will tell a URL of the caller's once the work has come so far.
+    pub(crate) webhook: Option<Webhook>,
     /// How long the work takes that must be done before the answer; `None` = for ever.
     pub(crate) wait: Option<Duration>,
 }
@@ -35,6 +38,11 @@ pub(crate) enum Payload {
     Empty,
     Json(Value),
     Media(MediaSpec),
+    /// Bytes of another type.
+    Raw {
+        content_type: &'static str,
+        bytes: Bytes,
+    },
 }
 
 impl Answer {
@@ -44,6 +52,7 @@ impl Answer {
             headers: Vec::new(),
             payload: Payload::Json(body),
             accepted: None,
+            webhook: None,
             wait: Some(Duration::ZERO),
         }
     }
@@ -54,6 +63,15 @@ impl Answer {
 
     pub(crate) fn media(spec: MediaSpec) -> Self {
         Self { payload: Payload::Media(spec), ..Self::json(200, Value::Null) }
+    }
+
+    pub(crate) fn raw(content_type: &'static str, bytes: impl Into<Bytes>) -> Self {
+        Self { payload: Payload::Raw { content_type, bytes: bytes.into() }, ..Self::json(200, Value::Null) }
+    }
+
+    pub(crate) fn webhook(mut self, webhook: Webhook) -> Self {
+        self.webhook = Some(webhook);
+        self
     }
 
     pub(crate) fn header(mut self, name: &'static str, value: impl Into<String>) -> Self {

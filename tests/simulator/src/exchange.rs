@@ -14,10 +14,10 @@ use crate::body::{Body, Delivery, body};
 use crate::call::Call;
 use crate::fault::{ClaimedType, Fault};
 use crate::journal::{Entry, Kind, Provider};
-use crate::media::MediaFile;
+use crate::media::{MediaFile, Segment};
 use crate::script::Strike;
 use crate::state::State;
-use crate::{elevenlabs, fal, files, runway};
+use crate::{deepgram, elevenlabs, fal, files, luma, openai, pika, replicate, runway, stability, webhook};
 
 /// How long work that never finishes keeps its connection open.
 const FOR_EVER: Duration = Duration::from_secs(3600);
@@ -116,6 +116,12 @@ impl Target {
             Self::Api(Provider::ElevenLabs) => (elevenlabs::kind(call), elevenlabs::prompt(call)),
             Self::Api(Provider::Fal) => (fal::kind(call), fal::prompt(call, state)),
             Self::Api(Provider::Runway) => (runway::kind(call), runway::prompt(call, state)),
+            Self::Api(Provider::Deepgram) => (deepgram::kind(call), deepgram::prompt(call, state)),
+            Self::Api(Provider::Replicate) => (replicate::kind(call), replicate::prompt(call, state)),
+            Self::Api(Provider::Stability) => (stability::kind(call), stability::prompt(call, state)),
+            Self::Api(Provider::Pika) => (pika::kind(call), pika::prompt(call, state)),
+            Self::Api(Provider::Luma) => (luma::kind(call), luma::prompt(call, state)),
+            Self::Api(Provider::OpenAi) => (openai::kind(call), openai::prompt(call, state)),
             Self::File(_) => (Kind::Media, files::prompt(call, state)),
             Self::Nobody => (Kind::Other, None),
         }
@@ -126,6 +132,12 @@ impl Target {
             Self::Api(Provider::ElevenLabs) => elevenlabs::answer(call, state, work),
             Self::Api(Provider::Fal) => fal::answer(call, state, work),
             Self::Api(Provider::Runway) => runway::answer(call, state, work),
+            Self::Api(Provider::Deepgram) => deepgram::answer(call, state, work),
+            Self::Api(Provider::Replicate) => replicate::answer(call, state, work),
+            Self::Api(Provider::Stability) => stability::answer(call, state, work),
+            Self::Api(Provider::Pika) => pika::answer(call, state, work),
+            Self::Api(Provider::Luma) => luma::answer(call, state, work),
+            Self::Api(Provider::OpenAi) => openai::answer(call, state, work),
             Self::File(provider) => files::answer(call, state, provider),
             Self::Nobody => Answer::json(404, serde_json::json!({"error": "nothing is simulated here"})),
         }
@@ -136,6 +148,12 @@ impl Target {
             Self::Api(Provider::ElevenLabs) => elevenlabs::error_body(status),
             Self::Api(Provider::Fal) => fal::error_body(status),
             Self::Api(Provider::Runway) => runway::error_body(status),
+            Self::Api(Provider::Deepgram) => deepgram::error_body(status),
+            Self::Api(Provider::Replicate) => replicate::error_body(status),
+            Self::Api(Provider::Stability) => stability::error_body(status),
+            Self::Api(Provider::Pika) => pika::error_body(status),
+            Self::Api(Provider::Luma) => luma::error_body(status),
+            Self::Api(Provider::OpenAi) => openai::error_body(status),
             Self::File(_) | Self::Nobody => {
                 serde_json::json!({"error": "The simulator was asked for this error."})
             }
@@ -155,6 +173,9 @@ async fn handle(
     // Results may have to be rendered, which takes a while.
     let decide = tokio::task::spawn_blocking(move || target.answer(&call, &shared, work.as_ref()));
     let answer = decide.await.map_err(|_| Cut::Closed)?;
+    if let Some(webhook) = answer.webhook.clone() {
+        webhook::deliver_later(webhook, Arc::clone(state));
+    }
     if let Some(accepted) = &answer.accepted {
         let remote_id = accepted.remote_id.clone();
         state.journal.update(sequence, |entry| {
@@ -216,6 +237,9 @@ async fn prepare(
     let mut file = match &answer.payload {
         Payload::Empty => MediaFile { content_type: "", segments: Vec::new() },
         Payload::Json(value) => answer::json_file(value, strike.answer == Some(Fault::Malformed)),
+        Payload::Raw { content_type, bytes } => {
+            MediaFile { content_type, segments: vec![Segment::once(bytes.clone())] }
+        }
         Payload::Media(spec) => {
             let (shared, spec) = (Arc::clone(state), spec.clone());
             let make = move || spec.file(shared.render(&spec), wanted_bytes);

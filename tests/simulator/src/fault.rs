@@ -185,8 +185,10 @@ impl Fault {
 /// The kind of request whose answer is the media.
 pub(crate) fn media_kind(provider: Provider) -> Kind {
     match provider {
-        Provider::ElevenLabs => Kind::Submit,
-        Provider::Fal | Provider::Runway => Kind::Media,
+        Provider::ElevenLabs | Provider::Deepgram | Provider::Stability | Provider::OpenAi => Kind::Submit,
+        Provider::Fal | Provider::Runway | Provider::Replicate | Provider::Pika | Provider::Luma => {
+            Kind::Media
+        }
     }
 }
 

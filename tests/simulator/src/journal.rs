@@ -17,11 +17,34 @@ pub enum Provider {
     Fal,
     /// Runway, under `/runway`.
     Runway,
+    /// Deepgram, under `/deepgram`.
+    Deepgram,
+    /// Replicate, under `/replicate`.
+    Replicate,
+    /// Stability AI, under `/stability`.
+    Stability,
+    /// Pika's unofficial direct surface, under `/pika`. Pika at Fal is played by [`Self::Fal`].
+    Pika,
+    /// Luma, under `/luma`: Dream Machine and the Agents API.
+    Luma,
+    /// An OpenAI-style chat endpoint, under `/openai`. It makes no media.
+    #[serde(rename = "openai")]
+    OpenAi,
 }
 
 impl Provider {
     /// Every provider that is played.
-    pub const ALL: [Self; 3] = [Self::ElevenLabs, Self::Fal, Self::Runway];
+    pub const ALL: [Self; 9] = [
+        Self::ElevenLabs,
+        Self::Deepgram,
+        Self::Fal,
+        Self::Replicate,
+        Self::Stability,
+        Self::Runway,
+        Self::Pika,
+        Self::Luma,
+        Self::OpenAi,
+    ];
 
     /// The name in paths and JSON.
     pub fn name(self) -> &'static str {
@@ -29,6 +52,12 @@ impl Provider {
             Self::ElevenLabs => "elevenlabs",
             Self::Fal => "fal",
             Self::Runway => "runway",
+            Self::Deepgram => "deepgram",
+            Self::Replicate => "replicate",
+            Self::Stability => "stability",
+            Self::Pika => "pika",
+            Self::Luma => "luma",
+            Self::OpenAi => "openai",
         }
     }
 
@@ -51,14 +80,16 @@ pub enum Kind {
     Cancel,
     /// Downloads a file.
     Media,
+    /// The provider's own call to a URL of the caller's; `status` is what that answered.
+    Webhook,
     /// Anything else: accounts, models, uploads, unknown paths.
     Other,
 }
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Self; 6] =
-        [Self::Submit, Self::Status, Self::Result, Self::Cancel, Self::Media, Self::Other];
+    pub const ALL: [Self; 7] =
+        [Self::Submit, Self::Status, Self::Result, Self::Cancel, Self::Media, Self::Webhook, Self::Other];
 
     /// The word in JSON.
     pub fn word(self) -> &'static str {
@@ -68,6 +99,7 @@ impl Kind {
             Self::Result => "result",
             Self::Cancel => "cancel",
             Self::Media => "media",
+            Self::Webhook => "webhook",
             Self::Other => "other",
         }
     }

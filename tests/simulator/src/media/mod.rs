@@ -12,6 +12,7 @@ mod picture;
 mod png;
 #[cfg(test)]
 mod tests;
+mod webp;
 
 use bytes::Bytes;
 
@@ -82,6 +83,7 @@ pub(crate) enum MediaSpec {
 pub(crate) enum ImageFormat {
     Png,
     Jpeg,
+    Webp,
 }
 
 impl ImageFormat {
@@ -89,6 +91,7 @@ impl ImageFormat {
         match self {
             Self::Png => "png",
             Self::Jpeg => "jpeg",
+            Self::Webp => "webp",
         }
     }
 
@@ -96,6 +99,7 @@ impl ImageFormat {
         match self {
             Self::Png => "image/png",
             Self::Jpeg => "image/jpeg",
+            Self::Webp => "image/webp",
         }
     }
 }
@@ -131,6 +135,7 @@ impl MediaSpec {
                 match format {
                     ImageFormat::Png => png::encode(&picture).into(),
                     ImageFormat::Jpeg => jpeg::encode(&picture).into(),
+                    ImageFormat::Webp => webp::encode(&picture).into(),
                 }
             }
             Self::Video { prompt, width, height, frames, frames_per_second } => {

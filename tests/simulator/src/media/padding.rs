@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 use super::audio::wav_header;
-use super::{ImageFormat, MediaSpec, Segment, SpeechFormat, png};
+use super::{ImageFormat, MediaSpec, Segment, SpeechFormat, png, webp};
 
 /// Bytes added in one piece.
 const UNIT: u64 = 1 << 20;
@@ -23,6 +23,7 @@ pub(super) fn pad(spec: &MediaSpec, file: &Bytes, size: u64) -> Vec<Segment> {
         MediaSpec::Video { .. } => pad_mp4(file, extra),
         MediaSpec::Image { format: ImageFormat::Png, .. } => pad_png(file, extra),
         MediaSpec::Image { format: ImageFormat::Jpeg, .. } => pad_jpeg(file, extra),
+        MediaSpec::Image { format: ImageFormat::Webp, .. } => pad_webp(file, extra),
         MediaSpec::Speech { format, .. } => match format {
             SpeechFormat::Mp3 { .. } => pad_mp3(file, size),
             SpeechFormat::Wav { rate } => {
@@ -47,6 +48,16 @@ fn pad_mp4(file: &Bytes, extra: u64) -> Vec<Segment> {
     };
     let filler = extra - header.len() as u64;
     segments.push(Segment::once(header));
+    segments.extend(repeat(&zeros(UNIT), filler));
+    segments
+}
+
+/// An unknown chunk at the end; a WebP holds four gigabytes at most.
+fn pad_webp(file: &Bytes, extra: u64) -> Vec<Segment> {
+    let Some((whole, header, filler)) = webp::padded(file, extra) else {
+        return vec![Segment::once(file.clone())];
+    };
+    let mut segments = vec![Segment::once(whole), Segment::once(header)];
     segments.extend(repeat(&zeros(UNIT), filler));
     segments
 }

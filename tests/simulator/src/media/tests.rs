@@ -26,7 +26,12 @@ fn speech(name: &str) -> MediaSpec {
 }
 
 fn every_spec() -> Vec<MediaSpec> {
-    let mut specs = vec![image(ImageFormat::Png, 333, 77), image(ImageFormat::Jpeg, 333, 77), video()];
+    let mut specs = vec![
+        image(ImageFormat::Png, 333, 77),
+        image(ImageFormat::Jpeg, 333, 77),
+        image(ImageFormat::Webp, 333, 77),
+        video(),
+    ];
     let names =
         ["mp3_44100_128", "mp3_24000_48", "opus_48000_64", "wav_16000", "pcm_8000", "ulaw_8000", "alaw_8000"];
     specs.extend(names.map(speech));
