@@ -6,6 +6,25 @@ use crate::Timestamp;
 use crate::ids::{AssetId, JobId, WorkspaceId};
 use crate::operation::{MediaKind, Operation, Provider};
 
+/// What the bytes of a file tell about themselves. Each fact is absent where the format does not tell it, or is not one
+/// that is read here.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MediaFacts {
+    /// Pixels, as shown.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub width: Option<u32>,
+    /// Pixels, as shown.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub height: Option<u32>,
+    /// Length of sound or video in milliseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub duration_ms: Option<u64>,
+    /// Of the picture where there is one, else of the sound: `h264`, `hevc`, `av1`, `vp9`, `aac`, `mp3`, `opus`, `flac`,
+    /// `pcm_s16le`, `png`, `jpeg`, `webp`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub codec: Option<String>,
+}
+
 /// Stored bytes plus facts. The same JSON is the record in Redis and the manifest beside the object, so that the
 /// index of assets can be rebuilt from the store alone.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

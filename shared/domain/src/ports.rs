@@ -12,7 +12,7 @@ use std::pin::Pin;
 use bytes::Bytes;
 use futures::Stream;
 
-pub use assets::{AssetStore, NewObject, PutError, StoredObject};
+pub use assets::{AssetStore, ExpectedContent, NewObject, PutError, StoredObject};
 pub use claims::{Claim, ClaimError, Next, Spool, SpoolError, StepHandler};
 pub use jobs::{Admission, CancelOutcome, Idempotency, JobFilter, JobStore, NewJob, Page, StoreUnavailable};
 pub use providers::{

@@ -5,7 +5,19 @@ use bytes::Bytes;
 use std::time::Duration;
 
 use super::{BoxError, ByteStream, SourceBroken};
-use crate::asset::Asset;
+use crate::asset::{Asset, MediaFacts};
+use crate::operation::MediaKind;
+
+/// What an object must be to be stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ExpectedContent {
+    /// Media of this kind.
+    Media(MediaKind),
+    /// Plain text in UTF-8. It may be empty: silence has no words.
+    Text,
+    /// A JSON document.
+    Json,
+}
 
 /// An object to store.
 #[derive(Debug, Clone)]
@@ -14,8 +26,8 @@ pub struct NewObject {
     pub key_prefix: String,
     /// What the source says it is.
     pub claimed_type: Option<String>,
-    /// The kind of media it must be.
-    pub kind: crate::operation::MediaKind,
+    /// What it must be.
+    pub expects: ExpectedContent,
     /// What the source says its length is.
     pub length_bytes: Option<u64>,
 }
@@ -31,6 +43,8 @@ pub struct StoredObject {
     pub size_bytes: u64,
     /// Hex digest.
     pub sha256: String,
+    /// What the bytes tell about themselves.
+    pub facts: MediaFacts,
 }
 
 /// Why an object was not stored. Nothing of it is visible then.
