@@ -51,8 +51,24 @@ pub struct Asset {
     pub size_bytes: u64,
     /// Hex digest of the bytes.
     pub sha256: String,
+    /// What the bytes tell about themselves.
+    #[serde(default, skip_serializing_if = "MediaFacts::is_empty")]
+    pub media: MediaFacts,
+    /// The seed the provider reports.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seed: Option<u64>,
+    /// The prompt as the provider rewrote it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revised_prompt: Option<String>,
     /// When the bytes were stored.
     pub created_at: Timestamp,
+}
+
+impl MediaFacts {
+    /// Whether nothing is known.
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 impl Asset {
@@ -72,6 +88,14 @@ impl Asset {
 pub fn object_key_prefix(workspace: &WorkspaceId, admitted: Timestamp, job: &JobId, index: u16) -> String {
     let day = admitted.strftime("%Y/%m/%d");
     format!("{workspace}/{day}/{job}/{index}")
+}
+
+/// `inputs/workspace/yyyy/mm/dd/sha256`: where bytes that came with a request are kept for the job. The same bytes on
+/// the same day are one object, so that a repeated request leaves nothing behind. The first part lets a lifecycle rule
+/// of the bucket remove old inputs.
+pub fn staged_key_prefix(workspace: &WorkspaceId, received: Timestamp, sha256: &str) -> String {
+    let day = received.strftime("%Y/%m/%d");
+    format!("inputs/{workspace}/{day}/{sha256}")
 }
 
 /// Key of the manifest beside an object.

@@ -69,12 +69,16 @@ pub enum PutError {
 pub trait AssetStore: Send + Sync {
     /// Streams an object in, hashing and checking it on the way, in bounded memory.
     async fn put(&self, object: NewObject, body: ByteStream) -> Result<StoredObject, PutError>;
+    /// What [`AssetStore::put`] would make of these bytes, without storing anything. The key is that of the object.
+    async fn inspect(&self, object: NewObject, bytes: Bytes) -> Result<StoredObject, PutError>;
     /// Writes the manifest beside the object.
     async fn put_manifest(&self, asset: &Asset) -> Result<(), PutError>;
     /// Reads a small object, at most `limit_bytes`.
     async fn read(&self, key: &str, limit_bytes: u64) -> Result<Option<Bytes>, PutError>;
     /// Removes an object and its manifest. Removing what is not there succeeds.
     async fn remove(&self, key: &str) -> Result<(), PutError>;
+    /// A URL of a stored object for a provider that must fetch it itself, for `ttl`.
+    async fn signed_input_url(&self, key: &str, ttl: Duration) -> Result<String, PutError>;
     /// A URL that gives the object to whoever holds it, for `ttl`.
     async fn signed_url(&self, asset: &Asset, ttl: Duration) -> Result<String, PutError>;
     /// Whether the store answers now.
