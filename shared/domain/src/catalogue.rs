@@ -7,6 +7,7 @@ mod model;
 mod open;
 mod overrides;
 mod price;
+mod settings;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -20,6 +21,7 @@ pub use file_rule::{FileFault, FileRule};
 pub use model::{LengthUnit, Model, OptionKind, OptionSpec, PromptLimit, PromptRule};
 pub use open::{IdForm, OpenModels};
 pub use price::{Price, PriceVariant};
+pub use settings::CatalogueSettings;
 
 const BUILTIN: &[(&str, &str)] = &[
     ("elevenlabs.toml", include_str!("../catalogue/elevenlabs.toml")),
