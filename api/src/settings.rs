@@ -63,7 +63,8 @@ impl ApiSettings {
         };
         within("body_limit_bytes", self.body_limit_bytes as u64, 1_024, 64 * 1024 * 1024);
         within("attachment_limit_bytes", self.attachment_limit_bytes as u64, 1_024, 512 * 1024 * 1024);
-        let one = self.body_limit_bytes as u64 + (self.attachment_limit_bytes as u64).saturating_mul(4).div_ceil(3);
+        let one =
+            self.body_limit_bytes as u64 + (self.attachment_limit_bytes as u64).saturating_mul(4).div_ceil(3);
         within("large_bodies_bytes", self.large_bodies_bytes as u64, one, 1 << 40);
         within("body_timeout_ms", self.body_timeout_ms, 1, 600_000);
         within("max_wait_ms", self.max_wait_ms, 0, 60_000);

@@ -6,16 +6,16 @@ use atelier_domain::asset::{self, Asset};
 use atelier_domain::error::{ErrorCode, JobError};
 use atelier_domain::ids::AssetId;
 use atelier_domain::job::{Epoch, Job, Output, OutputSource};
-use atelier_domain::policy::SourceFault;
 use atelier_domain::operation::Operation;
+use atelier_domain::policy::SourceFault;
 use atelier_domain::ports::{
     ByteStream, Claim, ClaimError, ExpectedContent, FetchError, NewObject, PutError, SpoolError,
 };
+use atelier_domain::state::State;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use futures::stream;
-use atelier_domain::state::State;
 use tracing::warn;
 
 use crate::{StepError, Worker};
@@ -186,7 +186,8 @@ fn inline(uri: &str) -> Result<Opened, Undelivered> {
     let unreadable = || {
         Undelivered::Source(malformed("the result's data URI cannot be read".to_owned()), SourceFault::Final)
     };
-    let (head, data) = uri.strip_prefix("data:").and_then(|rest| rest.split_once(',')).ok_or_else(unreadable)?;
+    let (head, data) =
+        uri.strip_prefix("data:").and_then(|rest| rest.split_once(',')).ok_or_else(unreadable)?;
     let named = head.strip_suffix(";base64").ok_or_else(unreadable)?;
     let bytes = STANDARD.decode(data).map_err(|_| unreadable())?;
     let length_bytes = Some(bytes.len() as u64);

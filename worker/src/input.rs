@@ -54,7 +54,9 @@ impl Worker {
     ) -> Result<PreparedInput, NoProvider> {
         match input {
             // A provider cannot reach what is not https: that is an exception of development.
-            Input::Url(url) if forms.takes_url && (url.starts_with("https://") || forms.max_bytes.is_none()) => {
+            Input::Url(url)
+                if forms.takes_url && (url.starts_with("https://") || forms.max_bytes.is_none()) =>
+            {
                 Ok(PreparedInput::Url(url.clone()))
             }
             Input::Url(url) => self.fetch_input(url, byte_limit(forms)).await,
@@ -63,8 +65,11 @@ impl Worker {
                 let asset = found
                     .map_err(|reason| NoProvider::Later(reason.to_string()))?
                     .ok_or_else(|| invalid(format!("the input asset {id} does not exist")))?;
-                let stored =
-                    Stored { key: &asset.key, content_type: &asset.content_type, size_bytes: asset.size_bytes };
+                let stored = Stored {
+                    key: &asset.key,
+                    content_type: &asset.content_type,
+                    size_bytes: asset.size_bytes,
+                };
                 self.prepare_stored(stored, forms).await
             }
             Input::Staged(staged) => {
@@ -78,7 +83,11 @@ impl Worker {
         }
     }
 
-    async fn prepare_stored(&self, stored: Stored<'_>, forms: InputForms) -> Result<PreparedInput, NoProvider> {
+    async fn prepare_stored(
+        &self,
+        stored: Stored<'_>,
+        forms: InputForms,
+    ) -> Result<PreparedInput, NoProvider> {
         let limit = byte_limit(forms);
         if stored.size_bytes <= limit {
             let bytes = self.assets.read(stored.key, limit).await;

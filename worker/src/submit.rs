@@ -57,9 +57,8 @@ impl Worker {
     async fn prepare_call(&self, job: &Job) -> Result<(&dyn MediaProvider, SubmitCall), NoProvider> {
         let (provider, key) = self.provider_of(job).await?;
         let (input, files) = self.prepare_inputs(job, provider).await?;
-        let callback_url = self.callbacks.as_ref().map(|callbacks| {
-            callbacks.url(job.body.spec.provider, &job.id)
-        });
+        let callback_url =
+            self.callbacks.as_ref().map(|callbacks| callbacks.url(job.body.spec.provider, &job.id));
         let call = SubmitCall { spec: job.body.spec.clone(), input, files, key, callback_url };
         // Uploads cost nothing, so they come before the intent, and their faults are those of any free call.
         let call = provider.upload_inputs(call).await.map_err(|reason| match reason {

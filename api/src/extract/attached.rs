@@ -49,7 +49,11 @@ pub(crate) fn take_inline(body: &mut Value, limit: usize) -> Result<Taken, ApiEr
         fields.remove("input_base64");
         let was = fields.insert("input_url".to_owned(), reference("input"));
         if was.is_some_and(|was| !was.is_null()) {
-            problems.push(FieldError::new("input_base64", "is given beside `input_url`", "only one of the two"));
+            problems.push(FieldError::new(
+                "input_base64",
+                "is given beside `input_url`",
+                "only one of the two",
+            ));
         }
     }
     if let Some(Value::String(text)) = fields.get("input_url").cloned()
@@ -193,7 +197,10 @@ mod tests {
         let file = |name: &str| form_file(name.to_owned(), None, Bytes::from_static(b"x")).unwrap();
         let mut body = json!({"config": {"mask": null}});
         refer_to(&mut body, &[file("input"), file("mask")]);
-        assert_eq!(body, json!({"input_url": "attachment:input", "config": {"mask": "attachment:config.mask"}}));
+        assert_eq!(
+            body,
+            json!({"input_url": "attachment:input", "config": {"mask": "attachment:config.mask"}})
+        );
         assert!(form_file("../x y".to_owned(), None, Bytes::new()).is_err());
     }
 }

@@ -58,7 +58,10 @@ struct Limits {
 
 impl Limits {
     fn of(state: &ApiState) -> Self {
-        Self { json_bytes: state.settings.body_limit_bytes, file_bytes: state.settings.attachment_limit_bytes }
+        Self {
+            json_bytes: state.settings.body_limit_bytes,
+            file_bytes: state.settings.attachment_limit_bytes,
+        }
     }
 
     /// The longest body: one file in base64, which takes a third more, and the rest.
@@ -84,7 +87,8 @@ async fn read_whole(
     let reading = async {
         // A large body holds its share of the memory for large bodies until it has been looked at.
         let needed = announced.unwrap_or(limit).min(limit);
-        let _share = if needed > SMALL_BODY_BYTES { Some(state.large_bodies.share(needed).await) } else { None };
+        let _share =
+            if needed > SMALL_BODY_BYTES { Some(state.large_bodies.share(needed).await) } else { None };
         read(body, limit, drained).await
     };
     tokio::time::timeout(timeout, reading).await.map_err(|_| {

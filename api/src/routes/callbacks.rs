@@ -61,9 +61,10 @@ pub(super) async fn receive(
         return Err(nothing_here());
     }
     let reading = tokio::time::timeout(state.settings.body_timeout(), to_bytes(body, LIMIT_BYTES)).await;
-    let body = reading
-        .map_err(|_| ApiError::bad_request("the body did not arrive in time"))?
-        .map_err(|_| ApiError::bad_request(format!("the body broke off or is larger than {LIMIT_BYTES} bytes")))?;
+    let body =
+        reading.map_err(|_| ApiError::bad_request("the body did not arrive in time"))?.map_err(|_| {
+            ApiError::bad_request(format!("the body broke off or is larger than {LIMIT_BYTES} bytes"))
+        })?;
     let request = CallbackRequest { headers: plain(&headers), body };
     let callback = state.judge.judge(provider, &request, Timestamp::now()).await.map_err(|refusal| {
         warn!(job.id = %id, provider.id = %provider, reason = %refusal, "callback refused");

@@ -96,7 +96,8 @@ pub(super) async fn check_assets(
                 problems.extend(request::check_input_asset(&parsed.model, spec.operation, option, &asset));
             }
             None => {
-                let field = option.map_or_else(|| "input_asset_id".to_owned(), |name| format!("config.{name}"));
+                let field =
+                    option.map_or_else(|| "input_asset_id".to_owned(), |name| format!("config.{name}"));
                 problems.push(FieldError::new(field, "is not known", "the id of an asset of this workspace"));
             }
         }

@@ -236,11 +236,10 @@ impl JobStore for RedisJobStore {
             Verdict::ending(&before.body, after, &next, &Source::Outside, retention, Timestamp::now())
                 .map_err(unavailable)?;
         let verdicts = [verdict];
-        let written = twice(|| async {
-            settle::send(&mut self.redis.commands(), &self.redis.keys, &verdicts).await
-        })
-        .await
-        .map_err(unavailable)?;
+        let written =
+            twice(|| async { settle::send(&mut self.redis.commands(), &self.redis.keys, &verdicts).await })
+                .await
+                .map_err(unavailable)?;
         Ok(written.first() == Some(&Written::Yes))
     }
 
