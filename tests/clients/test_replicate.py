@@ -154,7 +154,7 @@ def test_webhooks_carry_a_signature_that_the_sdk_accepts(client, receiver):
         Webhooks.validate(headers=headers, body=body + " ", secret=secret, tolerance=60)
 
 
-@pytest.mark.parametrize("prompt, text", [("[sim:moderation]", "NSFW"), ("[sim:fail=E001]", "E001")])
+@pytest.mark.parametrize("prompt, text", [("[sim:moderation]", "NSFW"), ("[sim:fail=E8765]", "(E8765)")])
 def test_failures_are_told_in_the_prediction(client, prompt, text):
     with pytest.raises(ModelError) as caught:
         client.run(SCHNELL, input={"prompt": prompt})

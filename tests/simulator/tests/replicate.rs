@@ -296,8 +296,9 @@ async fn scripted_work_ends_as_the_provider_would_tell_it() {
     assert_eq!(refused["status"], "failed");
     assert!(text(&refused, "error").contains("NSFW"));
     assert!(refused["metrics"]["predict_time"].is_number());
-    let failed = end("[sim:fail=E001]").await;
-    assert!(text(&failed, "error").contains("E001"));
+    assert!(text(&end("[sim:fail=E8765]").await, "error").contains("(E8765)"));
+    assert!(text(&end("[sim:fail=PA]").await, "error").contains("please retry"));
+    assert_eq!(text(&end("[sim:fail=overflow]").await, "error"), "overflow");
     assert_eq!(end("[sim:fail=canceled]").await["status"], "canceled");
     assert_eq!(end("[sim:fail=aborted]").await["status"], "aborted");
     let odd = stage.predict(SCHNELL, &json!({"input": {"prompt": "[sim:progress=booting,odd]"}})).await.1;

@@ -33,6 +33,7 @@ const FRAMES_PER_SECOND: u32 = 24;
 #[derive(Debug)]
 pub(crate) struct Order {
     pub(crate) prompt: String,
+    pub(crate) seed: u64,
     pub(crate) files: Vec<MediaSpec>,
     pub(crate) is_video: bool,
     /// Why the run fails, where the schema allows what the model cannot do.
@@ -66,15 +67,17 @@ pub(crate) fn unknown<'a>(model: &Model, input: &'a Map<String, Value>) -> Vec<&
 /// The order of an input that was checked.
 pub(crate) fn order(model: &Model, input: &Map<String, Value>) -> Order {
     let prompt = prompt(model, input);
+    let given = input.get("seed").and_then(Value::as_u64);
+    let seed = given.unwrap_or_else(|| seed_of(&prompt));
     let is_video = matches!(model.family, Family::Seedance | Family::Kling | Family::OpenVideo);
     if is_video {
         let files = vec![video(model.family, input, &prompt)];
-        return Order { prompt, files, is_video, failure: None };
+        return Order { prompt, seed, files, is_video, failure: None };
     }
     let sides = sides(model.family, input);
     let failure = model_failure(model.family, sides);
-    let files = if failure.is_some() { Vec::new() } else { images(model, input, &prompt, sides) };
-    Order { prompt, files, is_video, failure }
+    let files = if failure.is_some() { Vec::new() } else { images(model, input, &prompt, given, sides) };
+    Order { prompt, seed, files, is_video, failure }
 }
 
 /// The text that the work is about; `text` where a model calls it so.
@@ -193,7 +196,13 @@ fn model_failure(family: Family, (width, height): (u64, u64)) -> Option<String> 
         .then(|| format!("`height` and `width` have to be divisible by 8 but are {height} and {width}."))
 }
 
-fn images(model: &Model, input: &Map<String, Value>, prompt: &str, sides: (u64, u64)) -> Vec<MediaSpec> {
+fn images(
+    model: &Model,
+    input: &Map<String, Value>,
+    prompt: &str,
+    seed: Option<u64>,
+    sides: (u64, u64),
+) -> Vec<MediaSpec> {
     let pixels = |side: u64| u32::try_from(side).unwrap_or(1024);
     let count = match model.shape {
         Shape::List => input.get("num_outputs").and_then(Value::as_u64).unwrap_or(1),
@@ -208,7 +217,6 @@ fn images(model: &Model, input: &Map<String, Value>, prompt: &str, sides: (u64, 
         "jpg" | "jpeg" => ImageFormat::Jpeg,
         _ => ImageFormat::Png,
     };
-    let seed = input.get("seed").and_then(Value::as_u64);
     let picture = |index: u64| MediaSpec::Image {
         // The first image without a seed shows the digest of the prompt itself; others differ from it.
         prompt: if index == 0 && seed.is_none() {

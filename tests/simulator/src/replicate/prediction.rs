@@ -29,8 +29,8 @@ const PAGE: usize = 100;
 /// Letters of an id, without those that are easily confused.
 const ID_LETTERS: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
 const ID_LENGTH: u32 = 26;
-/// What a failed run says when the script names nothing but a code.
-const FAILURE: &str = "Prediction interrupted; please retry";
+/// What a failed run says when the script says nothing.
+const FAILURE: &str = "The model failed.";
 
 /// Makes a prediction, and waits for it when that is preferred.
 pub(crate) fn create(
@@ -47,7 +47,7 @@ pub(crate) fn create(
     let outcome = match (failure, outcome) {
         (Some(failure), Outcome::Done) => Outcome::Failed(failure),
         (_, Outcome::Failed(code)) if !matches!(code.as_str(), "aborted" | "canceled") => {
-            Outcome::Failed(format!("{FAILURE} (code: {code})"))
+            Outcome::Failed(failure_text(code))
         }
         (_, outcome) => outcome,
     };
@@ -85,6 +85,18 @@ pub(crate) fn create(
     answer
         .header("preference-applied", request.preference.clone())
         .after(wait, move |state| report(state, &id, &origin))
+}
+
+/// The platform's own words for its codes (`PA`, `E` and four digits); anything else is what the model said.
+fn failure_text(code: String) -> String {
+    let is_platform = code
+        .strip_prefix('E')
+        .is_some_and(|digits| digits.len() == 4 && digits.bytes().all(|digit| digit.is_ascii_digit()));
+    match code.as_str() {
+        "PA" => "Prediction interrupted; please retry (code: PA)".to_owned(),
+        _ if is_platform => format!("Director: unexpected error handling prediction ({code})"),
+        _ => code,
+    }
 }
 
 /// What a caller who waited is told: usually the end, or how far it came; or the next word of the script.
@@ -302,7 +314,7 @@ fn facts(address: &Address, request: &Request, order: &Order) -> Value {
         "deployment": address.deployment,
         "input": request.input,
         "shape": shape,
-        "logs": format!("{logs}Prompt: {}\n", order.prompt),
+        "logs": format!("{logs}Using seed: {}\nPrompt: {}\n", order.seed, order.prompt),
         "deadline_ms": request.deadline.map(|deadline| deadline.as_millis()),
         "refuses_by_code": refuses_by_code(address.model.family),
         "webhook": request.receiver.as_ref().map(Receiver::to_json),
