@@ -7,6 +7,8 @@ mod model;
 mod open;
 mod overrides;
 mod price;
+#[cfg(test)]
+mod replicate_tests;
 mod settings;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -329,7 +331,7 @@ mod tests {
         let catalogue = builtin();
         assert_eq!(
             catalogue.choose(Provider::Luma, Operation::VideoGen, None),
-            Err(Unserved::Provider { served_by: vec![Provider::Runway] })
+            Err(Unserved::Provider { served_by: vec![Provider::Replicate, Provider::Runway] })
         );
         assert_eq!(
             catalogue.choose(Provider::Fal, Operation::Tts, None),

@@ -7,6 +7,10 @@ mod faults;
 mod media_faults;
 mod program;
 mod runway;
-// The attribute tells clippy that its helpers are tests too.
+// The attribute tells clippy that their helpers are tests too.
+#[cfg(test)]
+mod replicate;
+#[cfg(test)]
+mod replicate_webhooks;
 #[cfg(test)]
 mod support;
