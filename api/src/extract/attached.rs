@@ -31,6 +31,11 @@ pub(crate) struct Taken {
 pub(crate) fn take_inline(body: &mut Value, limit: usize) -> Result<Taken, ApiError> {
     let mut taken = Taken::default();
     let Some(fields) = body.as_object_mut() else { return Ok(taken) };
+    let is_given = |name: &str| fields.get(name).is_some_and(|value| !value.is_null());
+    if is_given("input_base64") && is_given("input_url") {
+        let problem = FieldError::new("input_base64", "is given beside `input_url`", "only one of the two");
+        return Err(ApiError::fields(&[problem]));
+    }
     let mut problems = Vec::new();
     let mut take = |name: &str, field: &str, text: &str| match decode(text, limit) {
         Ok((content_type, bytes)) => {
@@ -47,14 +52,7 @@ pub(crate) fn take_inline(body: &mut Value, limit: usize) -> Result<Taken, ApiEr
         && take("input", "input_base64", &text)
     {
         fields.remove("input_base64");
-        let was = fields.insert("input_url".to_owned(), reference("input"));
-        if was.is_some_and(|was| !was.is_null()) {
-            problems.push(FieldError::new(
-                "input_base64",
-                "is given beside `input_url`",
-                "only one of the two",
-            ));
-        }
+        fields.insert("input_url".to_owned(), reference("input"));
     }
     if let Some(Value::String(text)) = fields.get("input_url").cloned()
         && is_data(&text)

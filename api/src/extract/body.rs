@@ -114,7 +114,12 @@ async fn read(mut body: Body, limit: usize, drained: usize) -> Result<Bytes, Api
 
 fn read_json(headers: &HeaderMap, whole: &Bytes, limits: &Limits) -> Result<JobBody, ApiError> {
     check_content_type(headers)?;
-    let mut value = parse(whole)?;
+    // A body that is neither JSON nor short was never one with a file in it.
+    let parsed = parse(whole);
+    if parsed.is_err() && whole.len() > limits.json_bytes {
+        return Err(too_large(limits.json_bytes));
+    }
+    let mut value = parsed?;
     let taken = attached::take_inline(&mut value, limits.file_bytes)?;
     let rest = whole.len().saturating_sub(taken.text_bytes);
     if rest > limits.json_bytes {
