@@ -21,7 +21,7 @@ pub(crate) struct Answer {
     /// The work that this request began; it is billed.
     pub(crate) accepted: Option<Accepted>,
     /// What the provider will tell a URL of the caller's once the work has come so far.
-    pub(crate) webhook: Option<Webhook>,
+    pub(crate) webhook: Option<Box<Webhook>>,
     /// How long the work takes that must be done before the answer; `None` = for ever.
     pub(crate) wait: Option<Duration>,
 }
@@ -70,7 +70,7 @@ impl Answer {
     }
 
     pub(crate) fn webhook(mut self, webhook: Webhook) -> Self {
-        self.webhook = Some(webhook);
+        self.webhook = Some(Box::new(webhook));
         self
     }
 

@@ -19,7 +19,7 @@ use crate::answer::{Answer, Payload};
 use crate::call::{Account, Call};
 use crate::fault::Fault;
 use crate::journal::Kind;
-use crate::media::{MediaSpec, SpeechFormat, speech_duration};
+use crate::media::{MediaSpec, Speech, SpeechFormat, character_start};
 use crate::state::State;
 
 /// Voices that exist are all but those whose id begins so.
@@ -184,11 +184,12 @@ fn speak(
         _ => {}
     }
     let request_id = state.new_id();
-    let spec = MediaSpec::Speech { text: text.clone(), format };
+    let speech = Box::new(Speech::new(text, format));
     let mut answer = match form {
-        Form::Audio => Answer::media(spec),
+        Form::Audio => Answer::media(MediaSpec::Speech(speech)),
         Form::Timestamps => {
-            Answer { payload: Payload::Json(timestamps(&text, &state.render(&spec))), ..Answer::empty(200) }
+            let audio = state.render(&MediaSpec::Speech(speech.clone()));
+            Answer { payload: Payload::Json(timestamps(&speech, &audio)), ..Answer::empty(200) }
         }
     };
     answer.wait = if work == Some(&Fault::Stuck) { None } else { Some(state.options.timing.speech) };
@@ -231,13 +232,13 @@ fn failure_status(code: &str) -> u16 {
     }
 }
 
-fn timestamps(text: &str, audio: &[u8]) -> Value {
-    let seconds = speech_duration(text).as_secs_f64();
-    let characters: Vec<String> = text.chars().map(String::from).collect();
-    let step = seconds / characters.len().max(1) as f64;
+fn timestamps(speech: &Speech, audio: &[u8]) -> Value {
+    let seconds = speech.duration().as_secs_f64();
+    let characters: Vec<String> = speech.text.chars().map(String::from).collect();
+    let time = |index: usize| character_start(index, characters.len(), seconds);
     let alignment = json!({
-        "character_start_times_seconds": (0..characters.len()).map(|index| index as f64 * step).collect::<Vec<_>>(),
-        "character_end_times_seconds": (1..=characters.len()).map(|index| index as f64 * step).collect::<Vec<_>>(),
+        "character_start_times_seconds": (0..characters.len()).map(time).collect::<Vec<_>>(),
+        "character_end_times_seconds": (1..=characters.len()).map(time).collect::<Vec<_>>(),
         "characters": characters,
     });
     json!({"audio_base64": STANDARD.encode(audio), "alignment": alignment, "normalized_alignment": alignment})

@@ -174,7 +174,7 @@ async fn handle(
     let decide = tokio::task::spawn_blocking(move || target.answer(&call, &shared, work.as_ref()));
     let answer = decide.await.map_err(|_| Cut::Closed)?;
     if let Some(webhook) = answer.webhook.clone() {
-        webhook::deliver_later(webhook, Arc::clone(state));
+        webhook::deliver_later(*webhook, Arc::clone(state));
     }
     if let Some(accepted) = &answer.accepted {
         let remote_id = accepted.remote_id.clone();

@@ -7,6 +7,10 @@ mod faults;
 mod media_faults;
 mod program;
 mod runway;
-// The attribute tells clippy that its helpers are tests too.
+// The attribute tells clippy that their helpers are tests too.
+#[cfg(test)]
+mod deepgram;
+#[cfg(test)]
+mod receiver;
 #[cfg(test)]
 mod support;
