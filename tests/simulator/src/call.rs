@@ -65,10 +65,10 @@ impl Call {
 
 /// One part of a `multipart/form-data` body.
 #[derive(Debug, Clone)]
-#[expect(dead_code, reason = "no provider that takes forms is played yet")]
 pub(crate) struct FormPart {
     pub(crate) name: String,
     pub(crate) file_name: Option<String>,
+    #[expect(dead_code, reason = "no provider that is played looks at it yet")]
     pub(crate) content_type: Option<String>,
     pub(crate) bytes: Bytes,
 }

@@ -11,6 +11,8 @@ mod runway;
 #[cfg(test)]
 mod deepgram;
 #[cfg(test)]
+mod elevenlabs_stt;
+#[cfg(test)]
 mod receiver;
 #[cfg(test)]
 mod support;
