@@ -273,6 +273,8 @@ struct ProviderFile {
 }
 
 #[cfg(test)]
+mod elevenlabs_tests;
+#[cfg(test)]
 mod tests {
     use super::*;
 
