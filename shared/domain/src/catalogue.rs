@@ -273,6 +273,8 @@ struct ProviderFile {
 }
 
 #[cfg(test)]
+mod deepgram_tests;
+#[cfg(test)]
 mod elevenlabs_tests;
 #[cfg(test)]
 mod tests {
@@ -335,7 +337,7 @@ mod tests {
             catalogue.choose(Provider::Fal, Operation::Tts, None),
             Err(Unserved::Operation {
                 does: vec![Operation::ImageGen],
-                served_by: vec![Provider::ElevenLabs]
+                served_by: vec![Provider::ElevenLabs, Provider::Deepgram]
             })
         );
         assert_eq!(

@@ -140,7 +140,7 @@ fn each_problem_names_its_field_and_what_would_be_right() {
             json!({"operation": "stt", "provider": "fal", "input_url": "https://a.example/x.mp3"}),
             "provider",
             "does not do stt",
-            "elevenlabs",
+            "elevenlabs, deepgram",
         ),
         (video(json!({"model": "gen5"})), "model", "`gen5`", "gen4_turbo, gen4.5, gen3a_turbo (retired"),
         (video(json!({"model": 4})), "model", "a number", "a string"),
