@@ -277,6 +277,10 @@ struct ProviderFile {
 }
 
 #[cfg(test)]
+mod deepgram_tests;
+#[cfg(test)]
+mod elevenlabs_tests;
+#[cfg(test)]
 mod tests {
     use super::*;
 
@@ -337,7 +341,7 @@ mod tests {
             catalogue.choose(Provider::Fal, Operation::Tts, None),
             Err(Unserved::Operation {
                 does: vec![Operation::ImageGen],
-                served_by: vec![Provider::ElevenLabs]
+                served_by: vec![Provider::ElevenLabs, Provider::Deepgram]
             })
         );
         assert_eq!(

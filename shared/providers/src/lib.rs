@@ -22,6 +22,7 @@ mod runway;
 mod settings;
 mod span;
 mod stability;
+mod transcript;
 mod transport;
 mod wire;
 

@@ -113,7 +113,7 @@ impl Target {
 
     fn identify(self, call: &Call, state: &State) -> (Kind, Option<String>) {
         match self {
-            Self::Api(Provider::ElevenLabs) => (elevenlabs::kind(call), elevenlabs::prompt(call)),
+            Self::Api(Provider::ElevenLabs) => (elevenlabs::kind(call), elevenlabs::prompt(call, state)),
             Self::Api(Provider::Fal) => (fal::kind(call), fal::prompt(call, state)),
             Self::Api(Provider::Runway) => (runway::kind(call), runway::prompt(call, state)),
             Self::Api(Provider::Deepgram) => (deepgram::kind(call), deepgram::prompt(call, state)),

@@ -37,7 +37,7 @@ pub(crate) struct Webhook {
     pub(crate) make: Make,
 }
 
-/// Headers and body of a call.
+/// Headers and body of a call; the body is JSON unless a `content-type` says what it is.
 #[derive(Debug, Clone)]
 pub(crate) struct Message {
     pub(crate) headers: Vec<(&'static str, String)>,
@@ -96,11 +96,11 @@ async fn post(webhook: &Webhook, message: Message) -> anyhow::Result<u16> {
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
     tokio::spawn(connection);
     let path = url.path_and_query().map_or("/", |path| path.as_str());
-    let mut request = Request::builder()
-        .method(webhook.method.clone())
-        .uri(path)
-        .header(header::HOST, authority.as_str())
-        .header(header::CONTENT_TYPE, "application/json");
+    let mut request =
+        Request::builder().method(webhook.method.clone()).uri(path).header(header::HOST, authority.as_str());
+    if !message.headers.iter().any(|(name, _)| *name == "content-type") {
+        request = request.header(header::CONTENT_TYPE, "application/json");
+    }
     for (name, value) in message.headers {
         request = request.header(name, value);
     }

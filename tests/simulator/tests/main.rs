@@ -8,6 +8,11 @@ mod media_faults;
 mod program;
 mod runway;
 // The attribute tells clippy that their helpers are tests too.
+mod deepgram;
+#[cfg(test)]
+mod elevenlabs_stt;
+#[cfg(test)]
+mod receiver;
 #[cfg(test)]
 mod replicate;
 #[cfg(test)]

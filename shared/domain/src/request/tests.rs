@@ -137,10 +137,10 @@ fn each_problem_names_its_field_and_what_would_be_right() {
             "runway",
         ),
         (
-            json!({"operation": "stt", "provider": "deepgram", "input_url": "https://a.example/x.mp3"}),
+            json!({"operation": "stt", "provider": "fal", "input_url": "https://a.example/x.mp3"}),
             "provider",
-            "not served yet",
-            "no provider is served for stt yet",
+            "does not do stt",
+            "elevenlabs, deepgram",
         ),
         (video(json!({"model": "gen5"})), "model", "`gen5`", "gen4_turbo, gen4.5, gen3a_turbo (retired"),
         (video(json!({"model": 4})), "model", "a number", "a string"),
