@@ -7,6 +7,8 @@ mod faults;
 mod media_faults;
 mod program;
 mod runway;
-// The attribute tells clippy that its helpers are tests too.
+// The attribute tells clippy that the helpers in these are tests too.
+#[cfg(test)]
+mod openai;
 #[cfg(test)]
 mod support;

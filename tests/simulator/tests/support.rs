@@ -61,6 +61,10 @@ impl Stage {
         request.header("authorization", "Bearer key").header("x-runway-version", "2024-11-06")
     }
 
+    pub fn openai(&self, method: Method, path: &str) -> RequestBuilder {
+        self.client.request(method, self.url(&format!("/openai{path}"))).header("authorization", "Bearer key")
+    }
+
     pub async fn fal_submit(&self, model: &str, body: &Value) -> Value {
         let response = self.fal(Method::POST, &format!("/{model}")).json(body).send().await.unwrap();
         assert_eq!(response.status(), 200);
