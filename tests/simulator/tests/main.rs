@@ -14,6 +14,8 @@ mod elevenlabs_stt;
 #[cfg(test)]
 mod receiver;
 #[cfg(test)]
+mod openai;
+#[cfg(test)]
 mod replicate;
 #[cfg(test)]
 mod replicate_webhooks;

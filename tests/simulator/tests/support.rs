@@ -66,6 +66,10 @@ impl Stage {
         request.header("authorization", "Bearer key").header("x-runway-version", "2024-11-06")
     }
 
+    pub fn openai(&self, method: Method, path: &str) -> RequestBuilder {
+        self.client.request(method, self.url(&format!("/openai{path}"))).header("authorization", "Bearer key")
+    }
+
     pub fn replicate(&self, method: Method, path: &str) -> RequestBuilder {
         let request = self.client.request(method, self.url(&format!("/replicate/v1{path}")));
         request.header("authorization", "Bearer r8_key")
