@@ -18,6 +18,9 @@ const RENDERED_FILES: usize = 32;
 /// Files above this size are made anew each time.
 const RENDERED_FILE_BYTES: usize = 16 << 20;
 
+/// Uploads that are remembered.
+const UPLOADS: usize = 10_000;
+
 /// Shared by all connections.
 #[derive(Debug)]
 pub(crate) struct State {
@@ -25,6 +28,8 @@ pub(crate) struct State {
     pub(crate) journal: Journal,
     pub(crate) script: Script,
     tasks: Mutex<Tasks>,
+    /// Ids of files that were uploaded, oldest first.
+    uploads: Mutex<VecDeque<String>>,
     rendered: Mutex<VecDeque<(MediaSpec, Bytes)>>,
     next_id: AtomicU64,
 }
@@ -42,6 +47,7 @@ impl State {
             options,
             script: Script::default(),
             tasks: Mutex::default(),
+            uploads: Mutex::default(),
             rendered: Mutex::default(),
             next_id: AtomicU64::new(0),
         }
@@ -81,6 +87,30 @@ impl State {
     /// Reads or changes a task; `None` when there is none with this id.
     pub(crate) fn with_task<T>(&self, id: &str, use_task: impl FnOnce(&mut Task) -> T) -> Option<T> {
         lock(&self.tasks).by_id.get_mut(id).map(use_task)
+    }
+
+    /// Remembers an uploaded file, forgetting the oldest when there are too many. Its bytes are not kept.
+    pub(crate) fn add_upload(&self, id: &str) {
+        let mut uploads = lock(&self.uploads);
+        if uploads.len() >= UPLOADS {
+            uploads.pop_front();
+        }
+        uploads.push_back(id.to_owned());
+    }
+
+    pub(crate) fn has_upload(&self, id: &str) -> bool {
+        lock(&self.uploads).iter().any(|known| known == id)
+    }
+
+    /// What `read` says about the tasks that are wanted, newest first.
+    pub(crate) fn newest_tasks<T>(
+        &self,
+        is_wanted: impl Fn(&Task) -> bool,
+        read: impl Fn(&Task) -> T,
+    ) -> Vec<T> {
+        let tasks = lock(&self.tasks);
+        let newest = tasks.order.iter().rev().filter_map(|id| tasks.by_id.get(id));
+        newest.filter(|task| is_wanted(task)).map(read).collect()
     }
 
     /// The bytes of a file, made now if they are not at hand. Blocks for as long as rendering takes.

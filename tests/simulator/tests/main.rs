@@ -9,4 +9,6 @@ mod program;
 mod runway;
 // The attribute tells clippy that its helpers are tests too.
 #[cfg(test)]
+mod luma;
+#[cfg(test)]
 mod support;
