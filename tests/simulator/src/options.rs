@@ -13,8 +13,8 @@ pub struct Options {
     /// Seed of the ids (task, request) that the simulator hands out. The default is taken from the clock, so that
     /// a simulator that is started again does not hand out the ids of its predecessor. Media never depends on it.
     pub seed: u64,
-    /// Accept `http://` URLs on loopback hosts where Runway (images) and ElevenLabs (recordings) ask for https. Off
-    /// by default.
+    /// Accept `http://` URLs on loopback hosts where Runway and Luma (images) and ElevenLabs (recordings) ask for https.
+    /// Off by default.
     pub allow_loopback_http_images: bool,
     /// How many journal entries are kept; older ones are dropped first. Default 1,000,000.
     pub journal_limit: usize,

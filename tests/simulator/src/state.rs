@@ -21,6 +21,9 @@ const RENDERED_FILE_BYTES: usize = 16 << 20;
 /// Spoken texts that are known again when their recording comes back to be transcribed.
 const SPOKEN_TEXTS: usize = 1_000;
 
+/// Uploads that are remembered.
+const UPLOADS: usize = 10_000;
+
 /// Shared by all connections.
 #[derive(Debug)]
 pub(crate) struct State {
@@ -28,8 +31,10 @@ pub(crate) struct State {
     pub(crate) journal: Journal,
     pub(crate) script: Script,
     /// Files that were uploaded to Replicate.
-    pub(crate) uploads: Uploads,
+    pub(crate) replicate_uploads: Uploads,
     tasks: Mutex<Tasks>,
+    /// Ids of files that were uploaded, oldest first.
+    uploads: Mutex<VecDeque<String>>,
     rendered: Mutex<VecDeque<(MediaSpec, Bytes)>>,
     spoken: Mutex<VecDeque<(Digest32, String)>>,
     next_id: AtomicU64,
@@ -50,8 +55,9 @@ impl State {
             journal: Journal::new(options.journal_limit),
             options,
             script: Script::default(),
-            uploads: Uploads::default(),
+            replicate_uploads: Uploads::default(),
             tasks: Mutex::default(),
+            uploads: Mutex::default(),
             rendered: Mutex::default(),
             spoken: Mutex::default(),
             next_id: AtomicU64::new(0),
@@ -88,6 +94,30 @@ impl State {
         let tasks = lock(&self.tasks);
         let is_of = |id: &&String| tasks.by_id.get(*id).is_some_and(|task| task.provider == provider);
         tasks.order.iter().rev().filter(is_of).cloned().collect()
+    }
+
+    /// Remembers an uploaded file, forgetting the oldest when there are too many. Its bytes are not kept.
+    pub(crate) fn add_upload(&self, id: &str) {
+        let mut uploads = lock(&self.uploads);
+        if uploads.len() >= UPLOADS {
+            uploads.pop_front();
+        }
+        uploads.push_back(id.to_owned());
+    }
+
+    pub(crate) fn has_upload(&self, id: &str) -> bool {
+        lock(&self.uploads).iter().any(|known| known == id)
+    }
+
+    /// What `read` says about the tasks that are wanted, newest first.
+    pub(crate) fn newest_tasks<T>(
+        &self,
+        is_wanted: impl Fn(&Task) -> bool,
+        read: impl Fn(&Task) -> T,
+    ) -> Vec<T> {
+        let tasks = lock(&self.tasks);
+        let newest = tasks.order.iter().rev().filter_map(|id| tasks.by_id.get(id));
+        newest.filter(|task| is_wanted(task)).map(read).collect()
     }
 
     /// The bytes of a file, made now if they are not at hand. Blocks for as long as rendering takes.

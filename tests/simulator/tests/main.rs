@@ -12,9 +12,11 @@ mod deepgram;
 #[cfg(test)]
 mod elevenlabs_stt;
 #[cfg(test)]
-mod receiver;
+mod luma;
 #[cfg(test)]
 mod openai;
+#[cfg(test)]
+mod receiver;
 #[cfg(test)]
 mod replicate;
 #[cfg(test)]
