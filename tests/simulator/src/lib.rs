@@ -9,7 +9,6 @@ mod directive;
 mod elevenlabs;
 mod exchange;
 mod fal;
-mod fal_input;
 mod fault;
 mod files;
 mod journal;

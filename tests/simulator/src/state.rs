@@ -7,6 +7,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use bytes::Bytes;
 use sha2::{Digest, Sha256};
 
+use crate::fal::FalUploads;
 use crate::journal::Journal;
 use crate::media::MediaSpec;
 use crate::options::Options;
@@ -24,6 +25,7 @@ pub(crate) struct State {
     pub(crate) options: Options,
     pub(crate) journal: Journal,
     pub(crate) script: Script,
+    pub(crate) fal_uploads: FalUploads,
     tasks: Mutex<Tasks>,
     rendered: Mutex<VecDeque<(MediaSpec, Bytes)>>,
     next_id: AtomicU64,
@@ -41,6 +43,7 @@ impl State {
             journal: Journal::new(options.journal_limit),
             options,
             script: Script::default(),
+            fal_uploads: FalUploads::default(),
             tasks: Mutex::default(),
             rendered: Mutex::default(),
             next_id: AtomicU64::new(0),

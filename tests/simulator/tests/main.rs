@@ -7,6 +7,14 @@ mod faults;
 mod media_faults;
 mod program;
 mod runway;
-// The attribute tells clippy that its helpers are tests too.
+// The attribute tells clippy that their helpers are tests too.
+#[cfg(test)]
+mod fal_inputs;
+#[cfg(test)]
+mod fal_storage;
+#[cfg(test)]
+mod fal_webhooks;
 #[cfg(test)]
 mod support;
+#[cfg(test)]
+mod tls;
