@@ -15,6 +15,8 @@ mod fal_storage;
 #[cfg(test)]
 mod fal_webhooks;
 #[cfg(test)]
+mod pika;
+#[cfg(test)]
 mod support;
 #[cfg(test)]
 mod tls;
