@@ -6,6 +6,25 @@ use crate::Timestamp;
 use crate::ids::{AssetId, JobId, WorkspaceId};
 use crate::operation::{MediaKind, Operation, Provider};
 
+/// What the bytes of a file tell about themselves. Each fact is absent where the format does not tell it, or is not one
+/// that is read here.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MediaFacts {
+    /// Pixels, as shown.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub width: Option<u32>,
+    /// Pixels, as shown.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub height: Option<u32>,
+    /// Length of sound or video in milliseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub duration_ms: Option<u64>,
+    /// Of the picture where there is one, else of the sound: `h264`, `hevc`, `av1`, `vp9`, `aac`, `mp3`, `opus`, `flac`,
+    /// `pcm_s16le`, `png`, `jpeg`, `webp`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub codec: Option<String>,
+}
+
 /// Stored bytes plus facts. The same JSON is the record in Redis and the manifest beside the object, so that the
 /// index of assets can be rebuilt from the store alone.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -32,8 +51,24 @@ pub struct Asset {
     pub size_bytes: u64,
     /// Hex digest of the bytes.
     pub sha256: String,
+    /// What the bytes tell about themselves.
+    #[serde(default, skip_serializing_if = "MediaFacts::is_empty")]
+    pub media: MediaFacts,
+    /// The seed the provider reports.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seed: Option<u64>,
+    /// The prompt as the provider rewrote it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revised_prompt: Option<String>,
     /// When the bytes were stored.
     pub created_at: Timestamp,
+}
+
+impl MediaFacts {
+    /// Whether nothing is known.
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 impl Asset {
@@ -53,6 +88,14 @@ impl Asset {
 pub fn object_key_prefix(workspace: &WorkspaceId, admitted: Timestamp, job: &JobId, index: u16) -> String {
     let day = admitted.strftime("%Y/%m/%d");
     format!("{workspace}/{day}/{job}/{index}")
+}
+
+/// `inputs/workspace/yyyy/mm/dd/sha256`: where bytes that came with a request are kept for the job. The same bytes on
+/// the same day are one object, so that a repeated request leaves nothing behind. The first part lets a lifecycle rule
+/// of the bucket remove old inputs.
+pub fn staged_key_prefix(workspace: &WorkspaceId, received: Timestamp, sha256: &str) -> String {
+    let day = received.strftime("%Y/%m/%d");
+    format!("inputs/{workspace}/{day}/{sha256}")
 }
 
 /// Key of the manifest beside an object.

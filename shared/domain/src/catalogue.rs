@@ -2,27 +2,50 @@
 //! one file a provider, compiled in; facts and their sources stand there.
 
 mod estimate;
+mod file_rule;
 mod model;
+mod open;
+mod overrides;
+mod price;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use serde::Deserialize;
 
 use crate::operation::{Operation, Provider};
 use crate::policy::Polling;
 
-pub use model::{LengthUnit, Model, OptionKind, OptionSpec, Price, PriceUnit, PromptLimit, PromptRule};
+pub use file_rule::{FileFault, FileRule};
+pub use model::{LengthUnit, Model, OptionKind, OptionSpec, PromptLimit, PromptRule};
+pub use open::{IdForm, OpenModels};
+pub use price::{Price, PriceVariant};
 
 const BUILTIN: &[(&str, &str)] = &[
     ("elevenlabs.toml", include_str!("../catalogue/elevenlabs.toml")),
+    ("deepgram.toml", include_str!("../catalogue/deepgram.toml")),
     ("fal.toml", include_str!("../catalogue/fal.toml")),
+    ("replicate.toml", include_str!("../catalogue/replicate.toml")),
+    ("stability.toml", include_str!("../catalogue/stability.toml")),
     ("runway.toml", include_str!("../catalogue/runway.toml")),
+    ("pika.toml", include_str!("../catalogue/pika.toml")),
+    ("luma.toml", include_str!("../catalogue/luma.toml")),
 ];
 
 /// Everything that can be asked for. A provider and operation that are not in it are not served.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Catalogue {
-    models: Vec<Model>,
+    models: Vec<Arc<Model>>,
+    open: Vec<OpenModels>,
+}
+
+/// A model for a job.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Chosen {
+    /// The one that will be asked.
+    pub model: Arc<Model>,
+    /// What the caller should know.
+    pub warnings: Vec<String>,
 }
 
 /// Why a catalogue cannot be used.
@@ -67,45 +90,79 @@ impl Catalogue {
     pub fn from_files<'a>(
         files: impl IntoIterator<Item = (&'a str, &'a str)>,
     ) -> Result<Self, CatalogueError> {
-        let mut models: Vec<Model> = Vec::new();
+        let mut catalogue = Self { models: Vec::new(), open: Vec::new() };
         for (file, text) in files {
             let wrong = |problem: String| CatalogueError { file: file.to_owned(), problem };
             let entries: ProviderFile = toml::from_str(text).map_err(|error| wrong(error.to_string()))?;
-            for entry in entries.model {
-                models.push(
-                    entry
-                        .resolve(entries.provider, entries.pixels_per_megapixel, &entries.options)
-                        .map_err(wrong)?,
-                );
-            }
+            catalogue.take(entries).map_err(wrong)?;
         }
-        let catalogue = Self { models };
         catalogue.check()?;
         Ok(catalogue)
     }
 
+    fn take(&mut self, entries: ProviderFile) -> Result<(), String> {
+        let ProviderFile { provider, pixels_per_megapixel, options, model, open_models } = entries;
+        for entry in model {
+            self.models.push(Arc::new(entry.resolve(provider, pixels_per_megapixel, &options)?));
+        }
+        for entry in open_models {
+            self.open.push(entry.resolve(provider, pixels_per_megapixel, &options)?);
+        }
+        Ok(())
+    }
+
     /// Every entry, in the order of the files. A model stands twice when its options differ by operation.
-    pub fn models(&self) -> &[Model] {
-        &self.models
+    pub fn models(&self) -> impl Iterator<Item = &Model> {
+        self.models.iter().map(Arc::as_ref)
     }
 
-    /// One entry.
-    pub fn model(&self, provider: Provider, operation: Operation, id: &str) -> Option<&Model> {
-        self.serving(provider, operation).find(|model| model.id == id)
+    /// What is said about models that are not listed one by one.
+    pub fn open_models(&self) -> &[OpenModels] {
+        &self.open
     }
 
-    /// The wanted model, or the default one for the operation.
+    /// One entry, also one of a model that is not listed but taken all the same.
+    pub fn model(&self, provider: Provider, operation: Operation, id: &str) -> Option<Arc<Model>> {
+        let listed = self.serving(provider, operation).find(|model| model.id == id).cloned();
+        listed.or_else(|| self.open.iter().find_map(|open| open.model(provider, operation, id)))
+    }
+
+    /// The wanted model, or the default one for the operation; by the operator's wish, another in its place.
     pub fn choose(
         &self,
         provider: Provider,
         operation: Operation,
         id: Option<&str>,
-    ) -> Result<&Model, Unserved> {
+    ) -> Result<Chosen, Unserved> {
         let found = match id {
             Some(id) => self.model(provider, operation, id),
-            None => self.serving(provider, operation).find(|model| model.default_for.contains(&operation)),
+            None => self
+                .serving(provider, operation)
+                .find(|model| model.default_for.contains(&operation))
+                .cloned(),
         };
-        found.ok_or_else(|| self.unserved(provider, operation))
+        let asked = found.ok_or_else(|| self.unserved(provider, operation))?;
+        let mut warnings = Vec::new();
+        let mut model = Arc::clone(&asked);
+        if let Some(alias) = &asked.alias
+            && let Some(other) = self.model(provider, operation, alias)
+        {
+            warnings.push(format!("the model `{}` is served as `{alias}`", asked.id));
+            model = other;
+        }
+        if let Some(date) = &model.retired_on {
+            warnings.push(format!(
+                "the provider has retired `{}` on {date} and will probably refuse it",
+                model.id
+            ));
+        }
+        if model.is_open && self.serving(provider, operation).all(|listed| listed.id != model.id) {
+            warnings.push(format!(
+                "the model `{}` is not in the catalogue: its options are not checked, and its cost is a guess",
+                model.id
+            ));
+        }
+        Ok(Chosen { model, warnings })
     }
 
     /// Who does the operation.
@@ -120,13 +177,21 @@ impl Catalogue {
         all.flat_map(|model| model.operations.iter().copied()).collect::<BTreeSet<_>>().into_iter().collect()
     }
 
-    /// Polling limits of models that have their own, named `provider/model` as in [`crate::policy::Policy::polling_by`].
+    /// Polling limits of models that have their own, named `provider/model` as in [`crate::policy::Policy::polling_by`];
+    /// those of models that are not listed are named `provider/*/operation`.
     pub fn polling_overrides(&self) -> BTreeMap<String, Polling> {
         let own = |model: &Model| Some((format!("{}/{}", model.provider, model.id), model.polling?));
-        self.models.iter().filter_map(own).collect()
+        let open = self.open.iter().flat_map(|open| {
+            let name = |operation: &Operation| format!("{}/*/{operation}", open.like.provider);
+            open.like
+                .operations
+                .iter()
+                .filter_map(move |operation| Some((name(operation), open.like.polling?)))
+        });
+        self.models().filter_map(own).chain(open).collect()
     }
 
-    fn serving(&self, provider: Provider, operation: Operation) -> impl Iterator<Item = &Model> {
+    fn serving(&self, provider: Provider, operation: Operation) -> impl Iterator<Item = &Arc<Model>> {
         self.models
             .iter()
             .filter(move |model| model.provider == provider && model.operations.contains(&operation))
@@ -141,9 +206,9 @@ impl Catalogue {
         if !does.contains(&operation) {
             return Unserved::Operation { does, served_by };
         }
-        let mut models: Vec<&Model> = self.serving(provider, operation).collect();
+        let mut models: Vec<&Arc<Model>> = self.serving(provider, operation).collect();
         models.sort_by_key(|model| !model.default_for.contains(&operation));
-        Unserved::Model { models: models.into_iter().map(Model::label).collect() }
+        Unserved::Model { models: models.into_iter().map(|model| model.label()).collect() }
     }
 
     fn check(&self) -> Result<(), CatalogueError> {
@@ -162,6 +227,17 @@ impl Catalogue {
                 if defaults != 1 {
                     return Err(wrong(format!(
                         "{operation} has {defaults} default models, one was expected"
+                    )));
+                }
+            }
+            if let Some(alias) = &model.alias {
+                let lost = model.operations.iter().find(|operation| {
+                    self.model(model.provider, **operation, alias).is_none_or(|other| other.alias.is_some())
+                });
+                if let Some(operation) = lost {
+                    return Err(wrong(format!(
+                        "`{}` is an alias of `{alias}`, which does not do {operation} by itself",
+                        model.id
                     )));
                 }
             }
@@ -189,7 +265,11 @@ struct ProviderFile {
     /// Options that several models share, by name.
     #[serde(default)]
     options: BTreeMap<String, OptionSpec>,
+    #[serde(default)]
     model: Vec<model::Entry>,
+    /// Models that are not listed one by one.
+    #[serde(default)]
+    open_models: Vec<open::OpenEntry>,
 }
 
 #[cfg(test)]
@@ -225,7 +305,6 @@ mod tests {
         ] {
             assert!(catalogue.model(provider, operation, id).is_some(), "{provider} {operation} {id}");
         }
-        assert_eq!(catalogue.models().len(), 15);
     }
 
     #[test]
@@ -237,7 +316,7 @@ mod tests {
             (Provider::Runway, Operation::VideoFromImage, "gen4_turbo"),
         ] {
             assert_eq!(
-                builtin().choose(provider, operation, None).map(|model| model.id.clone()),
+                builtin().choose(provider, operation, None).map(|chosen| chosen.model.id.clone()),
                 Ok(id.to_owned())
             );
         }

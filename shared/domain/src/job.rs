@@ -13,6 +13,9 @@ use crate::operation::{OnUnknownOutcome, Operation, Priority, Provider};
 use crate::state::{Event, IllegalTransition, State};
 use crate::trace::JobTrace;
 
+/// Longest text that stands in a job's record. Records are read and written often; a longer text is an asset only.
+pub const TEXT_LIMIT_BYTES: usize = 64 * 1024;
+
 /// What was asked, after validation. Nothing in it changes during the job's life.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct JobSpec {
@@ -28,6 +31,9 @@ pub struct JobSpec {
     /// The input file, for operations that need one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub input: Option<Input>,
+    /// Further files by the name of the option that takes them, such as `mask`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub files: BTreeMap<String, Input>,
     /// The provider's options under the catalogue's names.
     #[serde(default, skip_serializing_if = "serde_json::Map::is_empty")]
     pub config: serde_json::Map<String, serde_json::Value>,
@@ -58,6 +64,21 @@ pub enum Input {
     Url(String),
     /// An asset of the same workspace.
     Asset(AssetId),
+    /// Bytes that came with the request and are kept in the asset store.
+    Staged(StagedInput),
+}
+
+/// Bytes that came with a request.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StagedInput {
+    /// Object key in the bucket.
+    pub key: String,
+    /// From the bytes.
+    pub content_type: String,
+    /// Length in bytes.
+    pub size_bytes: u64,
+    /// Hex digest.
+    pub sha256: String,
 }
 
 /// The provider's own job. Stored before the message that led to it is acknowledged (INV-2).
@@ -80,13 +101,26 @@ pub struct Output {
     /// What the provider says they are.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub content_type: Option<String>,
+    /// The seed the provider reports.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seed: Option<u64>,
+    /// The prompt as the provider rewrote it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revised_prompt: Option<String>,
+}
+
+impl Output {
+    /// A file at the provider.
+    pub fn link(url: impl Into<String>, content_type: Option<String>) -> Self {
+        Self { source: OutputSource::Link(url.into()), content_type, seed: None, revised_prompt: None }
+    }
 }
 
 /// Where the bytes of an output are.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum OutputSource {
-    /// At the provider. Foreign: checked before it is fetched, secret in its query.
+    /// At the provider. Foreign: checked before it is fetched, secret in its query. Small files may be a `data:` URI.
     Link(String),
     /// They came with the reply and are kept in our spool under the epoch that wrote them.
     Spool {
@@ -153,7 +187,7 @@ pub struct JobBody {
     /// Stored.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub assets: Vec<Asset>,
-    /// A transcript.
+    /// A transcript, unless it is longer than [`TEXT_LIMIT_BYTES`]; it is an asset in any case.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub text: Option<String>,
     /// What it costs.
@@ -161,6 +195,9 @@ pub struct JobBody {
     /// Why it failed, or the last passing fault while it is tried again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<JobError>,
+    /// What the caller should know although the job was admitted.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
     /// Its trace.
     pub trace: JobTrace,
     /// Admission.
@@ -210,6 +247,7 @@ impl Job {
                 text: None,
                 cost,
                 error: None,
+                warnings: Vec::new(),
                 trace,
                 created_at: now,
                 started_at: None,

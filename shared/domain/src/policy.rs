@@ -4,10 +4,12 @@ mod check;
 mod deliver;
 mod submit;
 
+pub use submit::Received;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::Timestamp;
 use crate::error::{ErrorCode, JobError, ProviderError};
@@ -18,7 +20,7 @@ use crate::ports::Next;
 use crate::state::{Event, IllegalTransition, State};
 
 /// Limits of one provider or model.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Polling {
     /// Between two checks. The product's page says 10 seconds.
@@ -65,7 +67,7 @@ pub struct Policy {
     pub polling: Polling,
     /// By `provider` or `provider/model`; the longer name wins.
     pub polling_by: BTreeMap<String, Polling>,
-    /// What the catalogue advises by `provider/model`; the operator's own entries win, `polling` does not.
+    /// What the catalogue advises by `provider/model`, or by `provider/*/operation` for models that are not listed; the operator's own entries win, `polling` does not.
     #[serde(skip)]
     pub advised: BTreeMap<String, Polling>,
     /// For every step.
@@ -105,6 +107,7 @@ impl Policy {
             .get(&by_model)
             .or_else(|| self.polling_by.get(spec.provider.as_str()))
             .or_else(|| self.advised.get(&by_model))
+            .or_else(|| self.advised.get(&format!("{}/*/{}", spec.provider, spec.operation)))
             .copied()
             .unwrap_or(self.polling)
     }

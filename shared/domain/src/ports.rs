@@ -2,6 +2,7 @@
 //! `program.rs`.
 
 mod assets;
+mod callbacks;
 mod claims;
 mod jobs;
 mod providers;
@@ -12,12 +13,13 @@ use std::pin::Pin;
 use bytes::Bytes;
 use futures::Stream;
 
-pub use assets::{AssetStore, NewObject, PutError, StoredObject};
+pub use assets::{AssetStore, ExpectedContent, NewObject, PutError, StoredObject};
+pub use callbacks::{Callback, CallbackRefusal, CallbackRequest, Callbacks, News};
 pub use claims::{Claim, ClaimError, Next, Spool, SpoolError, StepHandler};
 pub use jobs::{Admission, CancelOutcome, Idempotency, JobFilter, JobStore, NewJob, Page, StoreUnavailable};
 pub use providers::{
-    Abandoned, Checked, CredentialError, Credentials, FetchError, Fetched, Fetcher, MediaProvider,
-    PreparedInput, ProviderKey, Providers, SubmitCall, Submitted,
+    Abandoned, Checked, CredentialError, Credentials, FetchError, Fetched, Fetcher, Finished, FinishedOutput,
+    InputForms, MediaProvider, PreparedInput, ProviderKey, Providers, SubmitCall, Submitted,
 };
 pub use telemetry::Telemetry;
 

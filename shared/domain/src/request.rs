@@ -1,27 +1,31 @@
 //! Reading a caller's request: JSON in, a [`JobSpec`] or every problem of it out. Nothing is ignored silently: a field
 //! that is not known, or not served yet, is a problem.
 
+mod attachment;
 mod fields;
 mod input;
 mod nearest;
 mod options;
 mod problem;
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
 use crate::Timestamp;
-use crate::catalogue::{Catalogue, Model, PromptRule, Unserved};
+use crate::catalogue::{Catalogue, Chosen, Model, PromptRule, Unserved};
 use crate::foreign::Exceptions;
-use crate::job::JobSpec;
+use crate::job::{Input, JobSpec};
 use crate::money::Cost;
 use crate::operation::{OnUnknownOutcome, Operation, Priority, Provider};
 
 use fields::Fields;
 use problem::Problems;
 
+pub use attachment::Attachment;
 pub use input::check_input_asset;
 pub use nearest::nearest;
 pub use problem::FieldError;
@@ -64,6 +68,8 @@ pub struct RequestContext<'a> {
     pub exceptions: &'a Exceptions,
     /// The `Idempotency-Key` header, another spelling of the field.
     pub idempotency_header: Option<&'a str>,
+    /// Files that came with the request. A field names one as `attachment:NAME`.
+    pub attachments: &'a [Attachment],
 }
 
 /// A request that can be admitted.
@@ -71,8 +77,12 @@ pub struct RequestContext<'a> {
 pub struct ParsedRequest {
     /// What is asked, with the catalogue's defaults put in.
     pub spec: JobSpec,
+    /// The model that will be asked.
+    pub model: Arc<Model>,
     /// What it will cost by the price table.
     pub cost: Cost,
+    /// What the caller should know although the job can be admitted.
+    pub warnings: Vec<String>,
     /// The caller's key against double submission.
     pub idempotency_key: Option<String>,
     /// Digest of what the caller said, after aliases, absent fields and nulls are made equal: a repeat has the same,
@@ -97,16 +107,19 @@ pub fn parse(body: &Value, context: &RequestContext<'_>) -> Result<ParsedRequest
     let operation = fields.required_word("operation", Operation::parse, Operation::expected);
     let provider = fields.required_word("provider", str::parse::<Provider>, Provider::expected);
     let model_id = fields.text("model");
-    let model = operation.zip(provider).and_then(|(operation, provider)| {
+    let chosen = operation.zip(provider).and_then(|(operation, provider)| {
         let chosen = context.catalogue.choose(provider, operation, model_id);
         chosen
             .map_err(|unserved| fields.push_error(unserved_error(&unserved, provider, operation, model_id)))
             .ok()
     });
+    let model = chosen.as_ref().map(|chosen| chosen.model.as_ref());
     let prompt = read_prompt(&mut fields, model);
-    let input = input::read(&mut fields, operation, context.exceptions);
+    let input = input::read(&mut fields, operation, model, context);
     let asked_config = fields.object("config").map(without_nulls).unwrap_or_default();
-    let config = read_config(&mut fields, model, &asked_config);
+    let mut config = read_config(&mut fields, model, &asked_config);
+    let files = input::take_files(&mut fields, model, &mut config, context);
+    refuse_unused_attachments(&mut fields, &input, &files, context);
     refuse_what_is_not_served(&mut fields);
     let idempotency_key = read_idempotency_key(&mut fields, context.idempotency_header);
     let priority =
@@ -119,8 +132,8 @@ pub fn parse(body: &Value, context: &RequestContext<'_>) -> Result<ParsedRequest
         .word("on_unknown_outcome", str::parse::<OnUnknownOutcome>, OnUnknownOutcome::expected)
         .unwrap_or(OnUnknownOutcome::Fail);
 
-    let (Some(operation), Some(provider), Some(model), true) =
-        (operation, provider, model, problems.is_empty())
+    let (Some(operation), Some(provider), Some(Chosen { model, warnings }), true) =
+        (operation, provider, chosen, problems.is_empty())
     else {
         return Err(problems.into_vec());
     };
@@ -132,6 +145,7 @@ pub fn parse(body: &Value, context: &RequestContext<'_>) -> Result<ParsedRequest
         model: model.id.clone(),
         prompt,
         input,
+        files,
         config,
         credential_id: None,
         priority,
@@ -142,7 +156,8 @@ pub fn parse(body: &Value, context: &RequestContext<'_>) -> Result<ParsedRequest
         on_unknown_outcome,
     };
     let fingerprint = fingerprint(&spec, asked_config, asked_deadline_s);
-    Ok(ParsedRequest { cost: context.catalogue.estimate(&spec), spec, idempotency_key, fingerprint })
+    let cost = context.catalogue.estimate(&model, &spec);
+    Ok(ParsedRequest { spec, model, cost, warnings, idempotency_key, fingerprint })
 }
 
 fn unserved_error(
@@ -182,6 +197,9 @@ fn read_prompt(fields: &mut Fields<'_, '_>, model: Option<&Model>) -> Option<Str
     let Some(model) = model else {
         return prompt.map(str::to_owned);
     };
+    if prompt.is_some() && model.prompt == PromptRule::Unused {
+        fields.push("prompt", "is given", format!("no prompt: {} takes none", model.id));
+    }
     if prompt.is_none() && model.prompt == PromptRule::Required && !fields.was_wrong("prompt") {
         let what = if fields.is_given("prompt") { "is empty" } else { "is missing" };
         fields.push("prompt", what, format!("a text: {} needs one", model.id));
@@ -207,7 +225,13 @@ fn read_config(
 ) -> Map<String, Value> {
     let mut config = asked.clone();
     let Some(model) = model else { return config };
-    fields.with_problems(|problems| options::check(&model.options, asked, "config", problems));
+    let given: Map<String, Value> = if model.is_open {
+        let known = asked.iter().filter(|(name, _)| model.options.contains_key(*name));
+        known.map(|(name, value)| (name.clone(), value.clone())).collect()
+    } else {
+        asked.clone()
+    };
+    fields.with_problems(|problems| options::check(&model.options, &given, "config", problems));
     for (name, spec) in &model.options {
         if let (Some(default), false) = (&spec.default, config.contains_key(name)) {
             config.insert(name.clone(), default.clone());
@@ -320,7 +344,8 @@ fn fingerprint(spec: &JobSpec, asked_config: Map<String, Value>, asked_deadline_
         "provider": spec.provider,
         "model": spec.model,
         "prompt": spec.prompt,
-        "input": spec.input,
+        "input": spec.input.as_ref().map(said_input),
+        "files": spec.files.iter().map(|(name, file)| (name.clone(), said_input(file))).collect::<Map<_, _>>(),
         "config": asked_config,
         "credential_id": spec.credential_id,
         "priority": spec.priority,
@@ -333,6 +358,41 @@ fn fingerprint(spec: &JobSpec, asked_config: Map<String, Value>, asked_deadline_
     said.sort_all_objects();
     let digest = Sha256::digest(said.to_string());
     digest.first_chunk::<16>().copied().unwrap_or_default()
+}
+
+/// Bytes are what they are, wherever and whenever they were kept.
+fn said_input(input: &Input) -> Value {
+    match input {
+        Input::Staged(staged) => json!({"sha256": staged.sha256}),
+        other @ (Input::Url(_) | Input::Asset(_)) => json!(other),
+    }
+}
+
+/// A file that nothing refers to was meant for something.
+fn refuse_unused_attachments(
+    fields: &mut Fields<'_, '_>,
+    input: &Option<Input>,
+    files: &BTreeMap<String, Input>,
+    context: &RequestContext<'_>,
+) {
+    let used: Vec<&str> = input
+        .iter()
+        .chain(files.values())
+        .filter_map(|input| match input {
+            Input::Staged(staged) => Some(staged.key.as_str()),
+            Input::Url(_) | Input::Asset(_) => None,
+        })
+        .collect();
+    for attachment in context.attachments {
+        let field = attachment.field();
+        if !used.contains(&attachment.staged.key.as_str()) && !fields.was_wrong(&field) {
+            fields.push(
+                &field,
+                "is sent along, but the job does not use it",
+                "no such file, or an option that takes it",
+            );
+        }
+    }
 }
 
 #[cfg(test)]

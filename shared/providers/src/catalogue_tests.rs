@@ -1,24 +1,34 @@
 //! The catalogue and the adapters must agree: what the one offers, the other sends.
 
-use atelier_domain::catalogue::{Catalogue, Model, OptionKind, OptionSpec};
+use atelier_domain::catalogue::{Catalogue, Model, OptionKind, OptionSpec, PromptRule};
 use atelier_domain::operation::{Operation, Provider};
 use atelier_domain::ports::{PreparedInput, SubmitCall};
+use bytes::Bytes;
 use serde_json::{Map, Value, json};
 
+use crate::deepgram::Deepgram;
 use crate::elevenlabs::ElevenLabs;
 use crate::exchange::HttpRequest;
 use crate::fal::Fal;
-use crate::fixture::{call, endpoint, shown, with_input};
+use crate::fixture::{call, endpoint, shown, with_file, with_input};
+use crate::luma::Luma;
+use crate::pika::Pika;
+use crate::replicate::Replicate;
 use crate::runway::Runway;
+use crate::stability::Stability;
 use crate::wire::Wire;
 
 fn encoded(call: &SubmitCall) -> HttpRequest {
     let endpoint = endpoint("http://provider.test");
     match call.spec.provider {
         Provider::ElevenLabs => ElevenLabs::new(Default::default()).encode_submit(call, &endpoint),
-        Provider::Fal => Fal.encode_submit(call, &endpoint),
+        Provider::Deepgram => Deepgram::new(Default::default()).encode_submit(call, &endpoint),
+        Provider::Fal => Fal::new(Default::default()).encode_submit(call, &endpoint),
+        Provider::Replicate => Replicate::new(Default::default()).encode_submit(call, &endpoint),
+        Provider::Stability => Stability::new(Default::default()).encode_submit(call, &endpoint),
         Provider::Runway => Runway::new(Default::default()).encode_submit(call, &endpoint),
-        other => panic!("{other} has no adapter"),
+        Provider::Pika => Pika::new(Default::default()).encode_submit(call, &endpoint),
+        Provider::Luma => Luma::new(Default::default()).encode_submit(call, &endpoint),
     }
     .unwrap_or_else(|error| panic!("{} {:?}: {error}", call.spec.model, call.spec.config))
 }
@@ -33,7 +43,8 @@ fn example(option: &OptionSpec) -> Value {
         OptionKind::Integer => json!(number as u64),
         OptionKind::Number => json!(number),
         OptionKind::Boolean => json!(false),
-        OptionKind::String => json!("xyz"),
+        OptionKind::String | OptionKind::File => json!("xyz"),
+        OptionKind::List => json!([option.items.as_ref().map_or(json!("xyz"), |items| example(items))]),
         OptionKind::Object => option
             .fields
             .iter()
@@ -43,10 +54,38 @@ fn example(option: &OptionSpec) -> Value {
     }
 }
 
+/// A file in the form that the wire takes, so that encoding it is what is tested.
+fn file(content_type: &str) -> PreparedInput {
+    PreparedInput::Bytes { content_type: content_type.to_owned(), bytes: Bytes::from_static(b"file") }
+}
+
+fn url() -> PreparedInput {
+    PreparedInput::Url("https://example.com/fox.png".to_owned())
+}
+
 fn job(model: &Model, operation: Operation, config: Value) -> SubmitCall {
-    let job = call(model.provider, operation, &model.id, config);
+    let mut job = call(model.provider, operation, &model.id, config);
+    if model.prompt == PromptRule::Unused {
+        job.spec.prompt = None;
+    }
+    for (name, option) in model.options.iter().filter(|(_, option)| option.is_required) {
+        if option.kinds.contains(&OptionKind::File) {
+            job = with_file(job, name, file("image/png"));
+        } else {
+            job.spec.config.entry(name.clone()).or_insert_with(|| example(option));
+        }
+    }
+    for (name, option) in &model.options {
+        if let Some(default) = &option.default {
+            job.spec.config.entry(name.clone()).or_insert_with(|| default.clone());
+        }
+    }
     if operation.needs_input() {
-        return with_input(job, PreparedInput::Url("https://example.com/fox.png".to_owned()));
+        let input = match model.provider {
+            Provider::Stability => file("image/png"),
+            _ => url(),
+        };
+        return with_input(job, input);
     }
     job
 }
@@ -59,9 +98,15 @@ fn every_option_of_the_catalogue_reaches_the_provider() {
         for operation in &model.operations {
             let plain = shown(&encoded(&job(model, *operation, json!({}))));
             for (name, option) in &model.options {
+                if option.kinds == [OptionKind::File] {
+                    let with = with_file(job(model, *operation, json!({})), name, file("image/png"));
+                    let is_sent = option.is_required || shown(&encoded(&with)) != plain;
+                    assert!(is_sent, "{} drops the file `{name}`", model.id);
+                    continue;
+                }
                 let value = example(option);
                 let request = shown(&encoded(&job(model, *operation, json!({ name: value }))));
-                let is_default = option.default.as_ref() == Some(&value);
+                let is_default = option.default.as_ref() == Some(&value) || option.is_required;
                 assert!(is_default || request != plain, "{} drops `{name}` = {value}", model.id);
                 count += 1;
             }

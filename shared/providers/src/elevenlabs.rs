@@ -11,8 +11,6 @@
 //! | media type per output format                | see `content_type_of`              | format names; opus is Ogg     | 2026-11-22 | assumed    |
 //! | billed characters                           | header `character-cost`            | docs, generation headers      | 2026-11-22 | documented |
 //! | `character-cost` counts characters          | not multiplied for flash and turbo | header's name                 | 2026-11-22 | assumed    |
-//! | price of a character, multilingual, v3, v4  | 80 millionths of a dollar          | price table, late 2026        | 2026-11-22 | assumed    |
-//! | price of a character, flash, turbo          | 40 millionths of a dollar          | price table, late 2026        | 2026-11-22 | assumed    |
 //! | request id                                  | header `request-id`                | docs                          | 2026-11-22 | documented |
 //! | four error bodies                           | `detail`: object, old object, list, text | docs, public samples    | 2026-11-22 | documented |
 //! | `quota_exceeded` comes with 401             | quota, not credential              | public samples 2026           | 2026-11-22 | observed   |
@@ -26,32 +24,20 @@
 use atelier_domain::Timestamp;
 use atelier_domain::error::ProviderError;
 use atelier_domain::job::JobSpec;
-use atelier_domain::money::MicroUsd;
+use atelier_domain::money::{MicroUsd, PriceUnit, ReportedCost};
 use atelier_domain::operation::{Operation, Provider};
-use atelier_domain::ports::SubmitCall;
+use atelier_domain::ports::{InputForms, SubmitCall};
 use http::Method;
+use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use crate::exchange::{Body, Expects, HttpReply, HttpRequest, ReplyHead};
-use crate::settings::ElevenLabsOptions;
-use crate::wire::{Accepted, Endpoint, MediaFacts, Wire, invalid, key_header, malformed};
+use crate::wire::{Answered, Endpoint, MediaFacts, Wire, invalid, key_header, malformed};
 
 /// The provider's own host.
 pub(crate) const BASE_URL: &str = "https://api.elevenlabs.io";
 /// One credit of the multilingual models' price.
 pub(crate) const PRICE_PER_CREDIT_MICRO_USD: MicroUsd = MicroUsd(80);
-/// Price of a character by model.
-pub(crate) const PRICE_PER_CHARACTER_MICRO_USD: &[(&str, MicroUsd)] = &[
-    ("eleven_multilingual_v2", MicroUsd(80)),
-    ("eleven_v3", MicroUsd(80)),
-    ("eleven_v3_conversational", MicroUsd(40)),
-    ("eleven_v4", MicroUsd(80)),
-    ("eleven_v4_turbo", MicroUsd(40)),
-    ("eleven_flash_v2_5", MicroUsd(40)),
-    ("eleven_flash_v2", MicroUsd(40)),
-    ("eleven_turbo_v2_5", MicroUsd(40)),
-    ("eleven_turbo_v2", MicroUsd(40)),
-];
 
 const DEFAULT_VOICE: &str = "21m00Tcm4TlvDq8ikWAM";
 const DEFAULT_OUTPUT_FORMAT: &str = "mp3_44100_128";
@@ -74,6 +60,23 @@ const MODERATION_MARKS: &[&str] =
     &["content_against_policy", "content_policy", "policy_violation", "moderation"];
 const RETIRED_MARKS: &[&str] = &["model_retired", "model_deprecated", "model_sunset", "model_discontinued"];
 
+/// What is particular to ElevenLabs.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ElevenLabsOptions {
+    /// Whether the `character-cost` header counts credits, that is characters already multiplied by the model's
+    /// factor. Uncertain; off, as the header's name says characters.
+    pub is_character_cost_in_credits: bool,
+    /// Millionths of a dollar for one credit; used when the header counts credits.
+    pub price_per_credit_micro_usd: MicroUsd,
+}
+
+impl Default for ElevenLabsOptions {
+    fn default() -> Self {
+        Self { is_character_cost_in_credits: false, price_per_credit_micro_usd: PRICE_PER_CREDIT_MICRO_USD }
+    }
+}
+
 /// The protocol of ElevenLabs.
 pub(crate) struct ElevenLabs {
     options: ElevenLabsOptions,
@@ -84,20 +87,23 @@ impl ElevenLabs {
         Self { options }
     }
 
-    /// The reported cost; `None` when the header or the model's price is missing.
-    fn cost(&self, head: &ReplyHead, model: &str) -> Option<MicroUsd> {
+    /// What the reply says was used; `None` when the header is missing or unreadable.
+    fn cost(&self, head: &ReplyHead) -> Option<ReportedCost> {
         let billed: u64 = head.header("character-cost")?.parse().ok()?;
-        let price = if self.options.is_character_cost_in_credits {
-            self.options.price_per_credit_micro_usd
+        Some(if self.options.is_character_cost_in_credits {
+            ReportedCost::Amount(MicroUsd(self.options.price_per_credit_micro_usd.0.saturating_mul(billed)))
         } else {
-            *self.options.price_per_character_micro_usd.get(model)?
-        };
-        Some(MicroUsd(price.0.saturating_mul(billed)))
+            ReportedCost::units(PriceUnit::Character, billed)
+        })
     }
 }
 
 impl Wire for ElevenLabs {
     const PROVIDER: Provider = Provider::ElevenLabs;
+
+    fn input_forms(&self, _spec: &JobSpec, _option: Option<&str>) -> InputForms {
+        InputForms { takes_url: false, max_bytes: None }
+    }
 
     fn encode_submit(&self, call: &SubmitCall, endpoint: &Endpoint) -> Result<HttpRequest, ProviderError> {
         let spec = &call.spec;
@@ -160,9 +166,10 @@ impl Wire for ElevenLabs {
     fn decode_submit(
         &self,
         reply: &HttpReply,
+        _spec: &JobSpec,
         _endpoint: &Endpoint,
         now: Timestamp,
-    ) -> Result<Accepted, ProviderError> {
+    ) -> Result<Answered, ProviderError> {
         Err(failure(reply, now))
     }
 
@@ -177,7 +184,8 @@ impl Wire for ElevenLabs {
         Ok(MediaFacts {
             content_type,
             request_id: head.header("request-id").map(str::to_owned),
-            cost: self.cost(head, &spec.model),
+            seed: None,
+            cost: self.cost(head),
         })
     }
 }

@@ -102,17 +102,14 @@ fn the_format_asked_for_tells_the_media_type() {
 }
 
 #[test]
-fn the_cost_header_is_priced_by_character_or_by_credit() {
-    let head = crate::fixture::load(Provider::ElevenLabs, "submit_200_mp3").head;
-    let by_character = wire();
-    assert_eq!(by_character.cost(&head, "eleven_multilingual_v2"), Some(MicroUsd(880)));
-    assert_eq!(by_character.cost(&head, "eleven_flash_v2_5"), Some(MicroUsd(440)));
-    assert_eq!(by_character.cost(&head, "eleven_unheard_of"), None);
+fn the_cost_header_counts_characters_or_credits() {
+    let head = crate::fixture::load(Provider::ElevenLabs, "media_200_mp3").head;
+    assert_eq!(wire().cost(&head), Some(ReportedCost::units(PriceUnit::Character, 11)));
     let by_credit = ElevenLabs::new(ElevenLabsOptions {
         is_character_cost_in_credits: true,
         ..ElevenLabsOptions::default()
     });
-    assert_eq!(by_credit.cost(&head, "eleven_flash_v2_5"), Some(MicroUsd(880)));
+    assert_eq!(by_credit.cost(&head), Some(ReportedCost::Amount(MicroUsd(880))));
 }
 
 #[test]
@@ -123,11 +120,11 @@ fn every_documented_reply_has_its_meaning() {
         &endpoint("http://speech.test"),
         None,
         &[
-            ("submit_200_mp3", "media Some(\"audio/mpeg\") request Some(\"req_8Kd2\") cost 0.00088"),
-            ("submit_200_without_cost", "media Some(\"audio/mpeg\") request None cost unknown"),
-            ("submit_200_unreadable_cost", "media Some(\"audio/mpeg\") request Some(\"req_1\") cost unknown"),
-            ("submit_200_json", "malformed [200] it answered `application/json` where audio was expected"),
-            ("submit_200_html", "malformed [200] it answered `text/html` where audio was expected"),
+            ("media_200_mp3", "media Some(\"audio/mpeg\") request Some(\"req_8Kd2\") cost 11 Character"),
+            ("media_200_without_cost", "media Some(\"audio/mpeg\") request None cost unknown"),
+            ("media_200_unreadable_cost", "media Some(\"audio/mpeg\") request Some(\"req_1\") cost unknown"),
+            ("media_200_json", "malformed [200] it answered `application/json` where audio was expected"),
+            ("media_200_html", "malformed [200] it answered `text/html` where audio was expected"),
             (
                 "submit_307_redirect",
                 "malformed [307] it redirects, which is not followed; the base URL may be wrong",

@@ -59,6 +59,33 @@ pub enum Body {
         /// The bytes.
         bytes: Bytes,
     },
+    /// `multipart/form-data`, also when there is no file in it.
+    Form(Vec<FormPart>),
+}
+
+/// One part of a form.
+#[derive(Debug, Clone, PartialEq)]
+pub struct FormPart {
+    /// The field's name; a name may come again.
+    pub name: String,
+    /// What it holds.
+    pub value: FormValue,
+}
+
+/// What a part of a form holds.
+#[derive(Debug, Clone, PartialEq)]
+pub enum FormValue {
+    /// A plain field.
+    Text(String),
+    /// A file.
+    File {
+        /// Its name; providers guess the type by its extension.
+        file_name: String,
+        /// What it is.
+        content_type: String,
+        /// The bytes.
+        bytes: Bytes,
+    },
 }
 
 /// What a good answer is.
@@ -66,6 +93,8 @@ pub enum Body {
 pub enum Expects {
     /// A short body, read whole into bounded memory.
     Text,
+    /// A body that may hold media or long texts within JSON, read whole into memory with a larger bound.
+    LargeText,
     /// Media: with a 2xx status the body is handed on as a stream, with any other it is read like text.
     Media,
 }
@@ -112,6 +141,20 @@ impl Header {
     /// A header that holds a key.
     pub fn secret(name: &'static str, value: String) -> Self {
         Self { name, value: HeaderText::Secret(Secret::new(value)) }
+    }
+}
+
+impl FormPart {
+    /// A plain field.
+    pub fn text(name: impl Into<String>, text: impl Into<String>) -> Self {
+        Self { name: name.into(), value: FormValue::Text(text.into()) }
+    }
+
+    /// A file, named after its type.
+    pub fn file(name: impl Into<String>, content_type: impl Into<String>, bytes: Bytes) -> Self {
+        let content_type = content_type.into();
+        let file_name = format!("file.{}", atelier_domain::asset::extension_of(&content_type));
+        Self { name: name.into(), value: FormValue::File { file_name, content_type, bytes } }
     }
 }
 

@@ -26,10 +26,11 @@ use std::collections::BTreeMap;
 
 use atelier_domain::Timestamp;
 use atelier_domain::error::ProviderError;
-use atelier_domain::job::{Output, OutputSource, RemoteOperation};
+use atelier_domain::job::{JobSpec, Output, RemoteOperation};
 use atelier_domain::operation::{Operation, Provider};
-use atelier_domain::ports::{Abandoned, Checked, ProviderKey, SubmitCall};
+use atelier_domain::ports::{Abandoned, Checked, InputForms, ProviderKey, SubmitCall};
 use http::Method;
+use serde::Deserialize;
 use serde_json::Value;
 use url::Url;
 
@@ -38,18 +39,35 @@ mod failure;
 use self::failure::{gateway_failure, result_failure, submit_failure};
 use crate::exchange::{Body, Expects, HttpReply, HttpRequest};
 use crate::wire::{
-    Accepted, CheckStep, Endpoint, Look, Wire, invalid, is_path_segment, key_header, malformed,
-    unreadable_acceptance,
+    Accepted, Answered, CheckStep, Endpoint, Look, Question, Wire, invalid, is_path_segment, key_header,
+    malformed, unreadable_acceptance,
 };
 
 /// The provider's own host.
 pub(crate) const BASE_URL: &str = "https://queue.fal.run";
 
+/// What is particular to Fal.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct FalOptions {}
+
 /// The protocol of Fal's queue.
-pub(crate) struct Fal;
+pub(crate) struct Fal {
+    _options: FalOptions,
+}
+
+impl Fal {
+    pub(crate) fn new(options: FalOptions) -> Self {
+        Self { _options: options }
+    }
+}
 
 impl Wire for Fal {
     const PROVIDER: Provider = Provider::Fal;
+
+    fn input_forms(&self, _spec: &JobSpec, _option: Option<&str>) -> InputForms {
+        InputForms { takes_url: true, max_bytes: Some(256 * 1024) }
+    }
 
     fn encode_submit(&self, call: &SubmitCall, endpoint: &Endpoint) -> Result<HttpRequest, ProviderError> {
         let spec = &call.spec;
@@ -80,9 +98,10 @@ impl Wire for Fal {
     fn decode_submit(
         &self,
         reply: &HttpReply,
+        _spec: &JobSpec,
         endpoint: &Endpoint,
         now: Timestamp,
-    ) -> Result<Accepted, ProviderError> {
+    ) -> Result<Answered, ProviderError> {
         if !reply.head.is_success() {
             return Err(submit_failure(reply, now));
         }
@@ -99,12 +118,13 @@ impl Wire for Fal {
             })
             .collect::<BTreeMap<_, _>>();
         let status = body.get("status").and_then(Value::as_str).map(str::to_owned);
-        Ok(Accepted { remote: RemoteOperation { id: id.to_owned(), submitted_at: now, urls }, status })
+        let remote = RemoteOperation { id: id.to_owned(), submitted_at: now, urls };
+        Ok(Answered::Accepted(Accepted { remote, status }))
     }
 
-    fn encode_check(&self, look: &Look<'_>, endpoint: &Endpoint) -> Result<HttpRequest, ProviderError> {
+    fn encode_check(&self, look: &Look<'_>, endpoint: &Endpoint) -> Result<Question, ProviderError> {
         let url = request_url(look, endpoint, "status", &["status"])?;
-        free_call(Method::GET, url, "/{app}/requests/{id}/status", look.key)
+        free_call(Method::GET, url, "/{app}/requests/{id}/status", look.key).map(Question::Ask)
     }
 
     fn decode_check(
@@ -238,7 +258,7 @@ fn output(file: &Value) -> Option<Output> {
         return None;
     }
     let content_type = file.get("content_type").and_then(Value::as_str).map(str::to_owned);
-    Some(Output { source: OutputSource::Link(link.to_owned()), content_type })
+    Some(Output::link(link, content_type))
 }
 
 #[cfg(test)]

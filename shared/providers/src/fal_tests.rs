@@ -2,7 +2,11 @@ use atelier_domain::job::JobSpec;
 use serde_json::json;
 
 use super::*;
-use crate::fixture::{assert_table, call, endpoint, key, load, now, shown};
+use crate::fixture::{asked, assert_table, call, endpoint, key, load, now, shown};
+
+fn wire() -> Fal {
+    Fal::new(FalOptions::default())
+}
 
 fn image(model: &str, config: Value) -> SubmitCall {
     call(Provider::Fal, Operation::ImageGen, model, config)
@@ -15,7 +19,7 @@ fn remote(urls: &[(&str, &str)]) -> RemoteOperation {
 
 fn status_url(spec: &JobSpec, remote: &RemoteOperation, base: &str) -> String {
     let look = Look { spec, remote, key: &key() };
-    shown(&Fal.encode_check(&look, &endpoint(base)).unwrap())
+    shown(&asked(wire().encode_check(&look, &endpoint(base)).unwrap()))
 }
 
 #[test]
@@ -25,7 +29,7 @@ fn the_input_is_the_config_under_its_own_names() {
         json!({"image_size": {"width": 512, "height": 512}, "num_images": 2, "sync_mode": true, "seed": null}),
     );
     assert_eq!(
-        shown(&Fal.encode_submit(&call, &endpoint("http://fal.test/queue")).unwrap()),
+        shown(&wire().encode_submit(&call, &endpoint("http://fal.test/queue")).unwrap()),
         "POST http://fal.test/queue/fal-ai/flux/dev\n\
          authorization: Key KEY\n\
          {\"image_size\":{\"height\":512,\"width\":512},\"num_images\":2,\"prompt\":\"a fox\"}"
@@ -34,8 +38,9 @@ fn the_input_is_the_config_under_its_own_names() {
 
 #[test]
 fn the_prompt_of_the_job_wins_over_one_in_the_config() {
-    let request =
-        Fal.encode_submit(&image("a/b", json!({"prompt": "other"})), &endpoint("http://fal.test")).unwrap();
+    let request = wire()
+        .encode_submit(&image("a/b", json!({"prompt": "other"})), &endpoint("http://fal.test"))
+        .unwrap();
     assert_eq!(request.body, Body::Json(json!({"prompt": "a fox"})));
 }
 
@@ -48,7 +53,7 @@ fn what_cannot_be_right_is_not_sent() {
     let models = ["", "flux", "a//b", "a/../b", "a/b?fal_webhook=x", "a/b#c", "/a/b"]
         .map(|model| image(model, json!({})));
     for call in models.into_iter().chain([silent, speech]) {
-        let outcome = Fal.encode_submit(&call, &endpoint("http://fal.test"));
+        let outcome = wire().encode_submit(&call, &endpoint("http://fal.test"));
         assert!(matches!(outcome, Err(ProviderError::Invalid { .. })), "{:?}", call.spec.model);
     }
 }
@@ -92,7 +97,7 @@ fn the_key_goes_to_the_configured_origin_only() {
 fn a_cancel_is_a_put() {
     let spec = image("fal-ai/flux/dev", json!({})).spec;
     let look = Look { spec: &spec, remote: &remote(&[]), key: &key() };
-    let request = Fal.encode_abandon(&look, &endpoint("http://fal.test")).unwrap().unwrap();
+    let request = wire().encode_abandon(&look, &endpoint("http://fal.test")).unwrap().unwrap();
     assert_eq!(
         shown(&request),
         "PUT http://fal.test/fal-ai/flux/requests/id-1/cancel\nauthorization: Key KEY\n"
@@ -102,7 +107,11 @@ fn a_cancel_is_a_put() {
 #[test]
 fn only_urls_of_the_own_origin_are_kept() {
     let endpoint = endpoint("http://fal.test/queue");
-    let kept = Fal.decode_submit(&load(Provider::Fal, "submit_200"), &endpoint, now()).unwrap();
+    let spec = image("fal-ai/flux/dev", json!({})).spec;
+    let reply = load(Provider::Fal, "submit_200");
+    let Answered::Accepted(kept) = wire().decode_submit(&reply, &spec, &endpoint, now()).unwrap() else {
+        panic!("not accepted")
+    };
     assert_eq!(
         kept.remote.urls.get("cancel").map(String::as_str),
         Some("http://fal.test/fal-ai/flux/requests/764cabcf-b745-4b3e-ae38-1200304cf45b/cancel")
@@ -119,7 +128,7 @@ fn every_documented_reply_has_its_meaning() {
     let accepted_foreign = format!("accepted {id} \"IN_QUEUE\" urls []");
     let accepted_bare = format!("accepted {id} \"\" urls []");
     assert_table(
-        &Fal,
+        &wire(),
         &image("fal-ai/flux/dev", json!({})),
         &endpoint,
         Some(decode_result),

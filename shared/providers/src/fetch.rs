@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use atelier_domain::foreign::{Exceptions, UrlRefusal, check_url};
+use atelier_domain::foreign::{Exceptions, UrlRefusal};
 use atelier_domain::ports::{FetchError, Fetched, Fetcher};
 use http::{Method, header};
 use serde::Deserialize;
@@ -14,10 +14,11 @@ use tokio::time::Instant;
 use url::Url;
 
 use crate::exchange::{Body, Expects, Header, HttpRequest, Reply, ReplyHead};
+use crate::guarded::{Guarded, refusal};
 use crate::lookup::{Lookup, SystemLookup};
 use crate::media::MediaLimits;
 use crate::message::{MESSAGE_LIMIT, tidy};
-use crate::transport::{Limits, Reach, Transport, TransportError, TransportSetupError};
+use crate::transport::{Limits, TransportError, TransportSetupError};
 
 /// Limits of reading a foreign file.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -52,9 +53,7 @@ impl Default for FetchSettings {
 
 /// The [`Fetcher`] of production.
 pub struct GuardedFetcher {
-    guarded: Transport,
-    excepted: Transport,
-    exceptions: Exceptions,
+    guarded: Guarded,
     settings: FetchSettings,
 }
 
@@ -76,20 +75,18 @@ impl GuardedFetcher {
             pool_idle_timeout: Duration::from_millis(settings.idle_timeout_ms),
             // The bodies of redirects and error pages are of no use.
             max_reply_bytes: 0,
+            max_large_reply_bytes: 0,
             media: MediaLimits {
                 idle_timeout: Duration::from_millis(settings.idle_timeout_ms),
                 timeout: Duration::from_millis(settings.timeout_ms),
                 max_bytes: settings.max_bytes,
             },
         };
-        // Two clients, so that no connection made under an exception serves a guarded request.
-        let guarded = Transport::reaching(Reach::Public(Arc::clone(&lookup)), limits)?;
-        let excepted = Transport::reaching(Reach::Any(lookup), limits)?;
-        Ok(Self { guarded, excepted, exceptions, settings })
+        Ok(Self { guarded: Guarded::new(limits, exceptions, lookup)?, settings })
     }
 
     async fn open(&self, url: &Url, timeout: Duration) -> Result<Reply, FetchError> {
-        let transport = if self.exceptions.covers(url) { &self.excepted } else { &self.guarded };
+        let transport = self.guarded.for_address(url);
         transport.execute(file_request(url), timeout, None).await.map_err(refused_or_unavailable)
     }
 }
@@ -98,7 +95,7 @@ impl GuardedFetcher {
 impl Fetcher for GuardedFetcher {
     async fn fetch(&self, url: &str) -> Result<Fetched, FetchError> {
         let deadline = Instant::now() + Duration::from_millis(self.settings.timeout_ms);
-        let mut url = check_url(url, &self.exceptions)?;
+        let mut url = self.guarded.check(url)?;
         for _ in 0..=self.settings.max_redirects {
             let left = deadline.saturating_duration_since(Instant::now());
             let timeout = left.min(Duration::from_millis(self.settings.head_timeout_ms));
@@ -106,7 +103,7 @@ impl Fetcher for GuardedFetcher {
                 Reply::Media { head, body } => return fetched(&head, body, self.settings.max_bytes),
                 Reply::Whole(reply) => reply.head,
             };
-            url = check_url(redirect_target(&url, &head)?.as_str(), &self.exceptions)?;
+            url = self.guarded.check(redirect_target(&url, &head)?.as_str())?;
         }
         Err(unavailable(format!("more than {} redirects", self.settings.max_redirects)))
     }
@@ -157,10 +154,7 @@ fn redirect_target(from: &Url, head: &ReplyHead) -> Result<Url, FetchError> {
 }
 
 fn refused_or_unavailable(error: TransportError) -> FetchError {
-    match error {
-        TransportError::Private(private) => FetchError::Refused(UrlRefusal::Private(private.0)),
-        TransportError::NotSent { message } | TransportError::Lost { message } => unavailable(message),
-    }
+    refusal(&error).map_or_else(|| unavailable(error.to_string()), FetchError::Refused)
 }
 
 fn unavailable(message: String) -> FetchError {

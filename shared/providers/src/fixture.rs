@@ -7,17 +7,18 @@ use std::path::PathBuf;
 use atelier_domain::Timestamp;
 use atelier_domain::error::ProviderError;
 use atelier_domain::job::{JobSpec, OutputSource, RemoteOperation};
+use atelier_domain::money::ReportedCost;
 use atelier_domain::operation::{OnUnknownOutcome, Operation, Priority, Provider};
-use atelier_domain::ports::{Checked, PreparedInput, ProviderKey, SubmitCall};
+use atelier_domain::ports::{Checked, Finished, PreparedInput, ProviderKey, SubmitCall};
 use atelier_domain::secret::Secret;
 use bytes::Bytes;
 use http::HeaderMap;
 use serde_json::Value;
 
-use crate::exchange::{Body, HeaderText, HttpReply, HttpRequest, ReplyHead};
+use crate::exchange::{Body, FormPart, FormValue, HeaderText, HttpReply, HttpRequest, ReplyHead};
 use crate::message::{finished_check, finished_error};
 use crate::settings::{EndpointSettings, ProviderSettings};
-use crate::wire::{Accepted, CheckStep, DecodeResult, Endpoint, Look, MediaFacts, Wire};
+use crate::wire::{Accepted, Answered, CheckStep, DecodeResult, Endpoint, Look, MediaFacts, Question, Wire};
 
 pub(crate) const KEY: &str = "key_0123456789abcdef:fedcba9876543210";
 
@@ -37,6 +38,7 @@ pub(crate) fn call(provider: Provider, operation: Operation, model: &str, config
         model: model.to_owned(),
         prompt: Some("a fox".to_owned()),
         input: None,
+        files: Default::default(),
         config: config.as_object().cloned().unwrap(),
         credential_id: None,
         priority: Priority::Normal,
@@ -46,7 +48,13 @@ pub(crate) fn call(provider: Provider, operation: Operation, model: &str, config
         capture_prompt: true,
         on_unknown_outcome: OnUnknownOutcome::Fail,
     };
-    SubmitCall { spec, input: None, key: key() }
+    SubmitCall { spec, input: None, files: Default::default(), key: key(), callback_url: None }
+}
+
+/// Puts a file behind an option.
+pub(crate) fn with_file(mut call: SubmitCall, option: &str, file: PreparedInput) -> SubmitCall {
+    call.files.insert(option.to_owned(), file);
+    call
 }
 
 pub(crate) fn with_input(mut call: SubmitCall, input: PreparedInput) -> SubmitCall {
@@ -59,6 +67,14 @@ pub(crate) fn endpoint(base: &str) -> Endpoint {
     let mut settings = ProviderSettings::default();
     settings.fal = EndpointSettings { base_url: Some(base.to_owned()), ..settings.fal };
     settings.endpoints().map(|endpoints| endpoints.fal).unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// The request of a question.
+pub(crate) fn asked(question: Question) -> HttpRequest {
+    match question {
+        Question::Ask(request) => request,
+        Question::Known(found) => panic!("nothing is asked: {found:?}"),
+    }
 }
 
 /// A request as one text: method, URL, headers with the key hidden, body.
@@ -75,8 +91,18 @@ pub(crate) fn shown(request: &HttpRequest) -> String {
         Body::None => String::new(),
         Body::Json(value) => sorted(value).to_string(),
         Body::Bytes { content_type, bytes } => format!("{content_type} {} bytes", bytes.len()),
+        Body::Form(parts) => parts.iter().map(shown_part).collect::<Vec<_>>().join("\n"),
     };
     format!("{} {}\n{}\n{body}", request.method, request.url, headers.join("\n"))
+}
+
+fn shown_part(part: &FormPart) -> String {
+    match &part.value {
+        FormValue::Text(text) => format!("{} = {text}", part.name),
+        FormValue::File { file_name, content_type, bytes } => {
+            format!("{} = file {file_name} {content_type} {} bytes", part.name, bytes.len())
+        }
+    }
 }
 
 /// With its names in order, whichever features serde_json was built with.
@@ -93,7 +119,9 @@ fn sorted(value: &Value) -> Value {
 }
 
 /// Decodes every fixture of the provider with `wire` and compares with the table: name to outcome. The name's first
-/// word tells which call the reply answers. A file without a row and a row without a file fail.
+/// word tells which call the reply answers: `submit` (read whole), `media` (its head, when it holds the media), `check`,
+/// `result` (the second question of a check), `abandon`. A file without a row and a row without a file fail; names that
+/// begin with another word belong to tests of their own.
 pub(crate) fn assert_table<W: Wire>(
     wire: &W,
     call: &SubmitCall,
@@ -106,11 +134,9 @@ pub(crate) fn assert_table<W: Wire>(
     let mut wrong = Vec::new();
     for (name, expected) in rows {
         let reply = load(W::PROVIDER, name);
-        let is_media =
-            reply.head.is_success() && name.starts_with("submit") && W::PROVIDER == Provider::ElevenLabs;
         let found = match name.split('_').next().unwrap() {
-            "submit" if is_media => told(wire.decode_media(&reply.head, &call.spec), told_media),
-            "submit" => told(wire.decode_submit(&reply, endpoint, now()), told_accepted),
+            "media" => told(wire.decode_media(&reply.head, &call.spec), told_media),
+            "submit" => told(wire.decode_submit(&reply, &call.spec, endpoint, now()), told_answer),
             "check" => told(wire.decode_check(&reply, &look, endpoint), told_step),
             "result" => told(result.unwrap()(&reply), told_check),
             "abandon" => told(wire.decode_abandon(&reply), |done| format!("{done:?}")),
@@ -122,8 +148,13 @@ pub(crate) fn assert_table<W: Wire>(
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
     let in_table: BTreeSet<String> = rows.iter().map(|(name, _)| (*name).to_owned()).collect();
-    assert_eq!(in_table, names(W::PROVIDER), "every fixture has a row and every row has a fixture");
+    let is_of_the_table = |name: &String| CALLS.contains(&name.split('_').next().unwrap_or_default());
+    let on_disk: BTreeSet<String> = names(W::PROVIDER).into_iter().filter(is_of_the_table).collect();
+    assert_eq!(in_table, on_disk, "every fixture has a row and every row has a fixture");
 }
+
+/// First words of the names of fixtures that stand in a table.
+const CALLS: [&str; 5] = ["submit", "media", "check", "result", "abandon"];
 
 fn directory(provider: Provider) -> PathBuf {
     [env!("CARGO_MANIFEST_DIR"), "fixtures", provider.as_str()].iter().collect()
@@ -162,14 +193,49 @@ fn told<T>(outcome: Result<T, ProviderError>, good: impl Fn(T) -> String) -> Str
     outcome.map_or_else(|error| told_error(&finished_error(error, &key())), good)
 }
 
+fn told_answer(answer: Answered) -> String {
+    match answer {
+        Answered::Accepted(accepted) => told_accepted(accepted),
+        Answered::Finished(finished) => told_finished(finished),
+    }
+}
+
+fn told_finished(finished: Finished) -> String {
+    let outputs = finished.outputs.iter().map(|output| {
+        let seed = output.seed.map_or(String::new(), |seed| format!(" seed {seed}"));
+        let revised =
+            output.revised_prompt.as_ref().map_or(String::new(), |text| format!(" revised {text:?}"));
+        let content_type = output.content_type.as_deref().unwrap_or("untyped");
+        format!("{content_type} {} bytes{seed}{revised}", output.bytes.len())
+    });
+    let outputs = outputs.collect::<Vec<_>>().join(", ");
+    format!(
+        "finished text {:?} request {:?} cost {}: {outputs}",
+        finished.text,
+        finished.request_id,
+        told_cost(finished.cost)
+    )
+}
+
+pub(crate) fn told_cost(cost: Option<ReportedCost>) -> String {
+    match cost {
+        None => "unknown".to_owned(),
+        Some(ReportedCost::Amount(amount)) => amount.to_string(),
+        Some(ReportedCost::Usage { unit, quantity_milli }) => {
+            format!("{} {unit:?}", quantity_milli as f64 / 1000.0)
+        }
+    }
+}
+
 fn told_accepted(accepted: Accepted) -> String {
     let urls: Vec<&str> = accepted.remote.urls.keys().map(String::as_str).collect();
     format!("accepted {} {:?} urls {urls:?}", accepted.remote.id, accepted.status.unwrap_or_default())
 }
 
 fn told_media(facts: MediaFacts) -> String {
-    let cost = facts.cost.map_or("unknown".to_owned(), |cost| cost.to_string());
-    format!("media {:?} request {:?} cost {cost}", facts.content_type, facts.request_id)
+    let seed = facts.seed.map_or(String::new(), |seed| format!(" seed {seed}"));
+    let cost = told_cost(facts.cost);
+    format!("media {:?} request {:?} cost {cost}{seed}", facts.content_type, facts.request_id)
 }
 
 fn told_step(step: CheckStep) -> String {
@@ -180,9 +246,6 @@ fn told_step(step: CheckStep) -> String {
 }
 
 fn told_check(found: Checked) -> String {
-    let told_cost = |cost: Option<atelier_domain::money::MicroUsd>| {
-        cost.map_or("unknown".to_owned(), |cost| cost.to_string())
-    };
     match finished_check(found, &key()) {
         Checked::Working { status, progress_percent: Some(percent) } => {
             format!("working {status} {percent}%")
@@ -192,7 +255,10 @@ fn told_check(found: Checked) -> String {
             let outputs: Vec<String> = outputs
                 .into_iter()
                 .map(|output| match output.source {
-                    OutputSource::Link(link) => format!("{link} {}", output.content_type.unwrap_or_default()),
+                    OutputSource::Link(link) => {
+                        let seed = output.seed.map_or(String::new(), |seed| format!(" seed {seed}"));
+                        format!("{link} {}{seed}", output.content_type.unwrap_or_default())
+                    }
                     OutputSource::Spool { .. } => panic!("a check gives no spooled output"),
                 })
                 .collect();

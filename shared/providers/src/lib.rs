@@ -5,17 +5,23 @@
 //! rustls' crypto provider: `rustls::crypto::ring::default_provider().install_default()` comes first in `main.rs`.
 
 mod client;
+mod deepgram;
 mod elevenlabs;
 mod exchange;
 mod fal;
 mod fetch;
+mod guarded;
 mod lookup;
+mod luma;
 mod media;
 mod message;
+mod pika;
 mod registry;
+mod replicate;
 mod runway;
 mod settings;
 mod span;
+mod stability;
 mod transport;
 mod wire;
 
@@ -24,11 +30,18 @@ mod catalogue_tests;
 #[cfg(test)]
 mod fixture;
 
-pub use exchange::{Body, Expects, Header, HeaderText, HttpReply, HttpRequest, Reply, ReplyHead};
+pub use deepgram::DeepgramOptions;
+pub use elevenlabs::ElevenLabsOptions;
+pub use exchange::{
+    Body, Expects, FormPart, FormValue, Header, HeaderText, HttpReply, HttpRequest, Reply, ReplyHead,
+};
+pub use fal::FalOptions;
 pub use fetch::{FetchSettings, GuardedFetcher};
 pub use lookup::{Lookup, PrivateAddress, SystemLookup};
+pub use luma::LumaOptions;
+pub use pika::PikaOptions;
 pub use registry::Registry;
-pub use settings::{
-    ElevenLabsOptions, EndpointSettings, NoOptions, ProviderSettings, RunwayOptions, SetupError,
-};
+pub use replicate::ReplicateOptions;
+pub use settings::{EndpointSettings, ProviderSettings, RunwayOptions, SetupError};
+pub use stability::StabilityOptions;
 pub use transport::{Transport, TransportError, TransportSettings, TransportSetupError, USER_AGENT};

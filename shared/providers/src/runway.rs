@@ -31,12 +31,10 @@ use std::collections::BTreeMap;
 use atelier_domain::Timestamp;
 use atelier_domain::asset::essence;
 use atelier_domain::error::ProviderError;
-use atelier_domain::job::{JobSpec, Output, OutputSource, RemoteOperation};
-use atelier_domain::money::MicroUsd;
+use atelier_domain::job::{JobSpec, Output, RemoteOperation};
+use atelier_domain::money::{MicroUsd, ReportedCost};
 use atelier_domain::operation::{Operation, Provider};
-use atelier_domain::ports::{Abandoned, Checked, PreparedInput, ProviderKey, SubmitCall};
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
+use atelier_domain::ports::{Abandoned, Checked, InputForms, PreparedInput, ProviderKey, SubmitCall};
 use http::Method;
 use serde_json::{Map, Value, json};
 
@@ -46,8 +44,8 @@ use self::models::{DEFAULT_DURATION_S, Model, default_ratio, duration, model_for
 use crate::exchange::{Body, Expects, Header, HttpReply, HttpRequest};
 use crate::settings::RunwayOptions;
 use crate::wire::{
-    Accepted, CheckStep, Endpoint, Look, Wire, free_call_error, invalid, is_path_segment, key_header,
-    malformed, unreadable_acceptance,
+    Accepted, Answered, CheckStep, Endpoint, Look, Question, Wire, data_uri, free_call_error, invalid,
+    is_path_segment, key_header, malformed, unreadable_acceptance,
 };
 
 /// The provider's own host.
@@ -98,6 +96,10 @@ impl Runway {
 impl Wire for Runway {
     const PROVIDER: Provider = Provider::Runway;
 
+    fn input_forms(&self, _spec: &JobSpec, _option: Option<&str>) -> InputForms {
+        InputForms { takes_url: true, max_bytes: Some(self.options.max_inline_image_bytes as u64) }
+    }
+
     fn encode_submit(&self, call: &SubmitCall, endpoint: &Endpoint) -> Result<HttpRequest, ProviderError> {
         let spec = &call.spec;
         let model = model_for(spec)?;
@@ -127,9 +129,10 @@ impl Wire for Runway {
     fn decode_submit(
         &self,
         reply: &HttpReply,
+        _spec: &JobSpec,
         _endpoint: &Endpoint,
         now: Timestamp,
-    ) -> Result<Accepted, ProviderError> {
+    ) -> Result<Answered, ProviderError> {
         if !reply.head.is_success() {
             return Err(self.submit_failure(reply, now));
         }
@@ -138,13 +141,13 @@ impl Wire for Runway {
             None => Err(unreadable_acceptance(reply, "named no task")),
             Some(id) => {
                 let remote = RemoteOperation { id: id.to_owned(), submitted_at: now, urls: BTreeMap::new() };
-                Ok(Accepted { remote, status: None })
+                Ok(Answered::Accepted(Accepted { remote, status: None }))
             }
         }
     }
 
-    fn encode_check(&self, look: &Look<'_>, endpoint: &Endpoint) -> Result<HttpRequest, ProviderError> {
-        self.task_call(Method::GET, look, endpoint)
+    fn encode_check(&self, look: &Look<'_>, endpoint: &Endpoint) -> Result<Question, ProviderError> {
+        self.task_call(Method::GET, look, endpoint).map(Question::Ask)
     }
 
     fn decode_check(
@@ -235,7 +238,7 @@ fn prompt_image(input: Option<&PreparedInput>, max_bytes: usize) -> Result<Strin
                     "the image has {size} bytes, at most {max_bytes} can be sent inside the request; a public https URL takes up to 16 MB"
                 )));
             }
-            Ok(format!("data:{content_type};base64,{}", STANDARD.encode(bytes)))
+            Ok(data_uri(content_type, bytes))
         }
     }
 }
@@ -296,10 +299,7 @@ fn outputs(task: &Value, reply: &HttpReply) -> Result<Vec<Output>, ProviderError
             let link =
                 link.as_str().filter(|link| link.starts_with("https://") || link.starts_with("http://"));
             let link = link.ok_or_else(|| malformed(reply.head.status, "an output is not an http URL"))?;
-            Ok(Output {
-                source: OutputSource::Link(link.to_owned()),
-                content_type: Some("video/mp4".to_owned()),
-            })
+            Ok(Output::link(link, Some("video/mp4".to_owned())))
         })
         .collect()
 }
@@ -328,8 +328,9 @@ fn percent(progress: f64) -> Option<u8> {
     (progress.is_finite()).then(|| (progress.clamp(0.0, 1.0) * 100.0).round() as u8)
 }
 
-fn usd(credits: f64) -> Option<MicroUsd> {
-    (credits.is_finite() && credits >= 0.0).then(|| MicroUsd((credits * CREDIT_MICRO_USD).round() as u64))
+fn usd(credits: f64) -> Option<ReportedCost> {
+    (credits.is_finite() && credits >= 0.0)
+        .then(|| ReportedCost::Amount(MicroUsd((credits * CREDIT_MICRO_USD).round() as u64)))
 }
 
 // ---------------------------------------------------------------- errors

@@ -1,7 +1,7 @@
 use bytes::Bytes;
 
 use super::*;
-use crate::fixture::{assert_table, call, endpoint, key, load, now, shown, with_input};
+use crate::fixture::{asked, assert_table, call, endpoint, key, load, now, shown, with_input};
 
 fn wire() -> Runway {
     Runway::new(RunwayOptions::default())
@@ -156,16 +156,17 @@ fn checks_and_cancels_address_the_task() {
     let endpoint = endpoint("http://video.test");
     let tail =
         "http://video.test/v1/tasks/a%2Fb%20c\nauthorization: Bearer KEY\nx-runway-version: 2024-11-06\n";
-    assert_eq!(shown(&wire().encode_check(&look, &endpoint).unwrap()), format!("GET {tail}"));
+    assert_eq!(shown(&asked(wire().encode_check(&look, &endpoint).unwrap())), format!("GET {tail}"));
     assert_eq!(shown(&wire().encode_abandon(&look, &endpoint).unwrap().unwrap()), format!("DELETE {tail}"));
 }
 
 #[test]
 fn a_502_is_load_shedding_only_with_the_operators_consent() {
     let reply = load(Provider::Runway, "submit_502_page");
+    let spec = from_text(json!({})).spec;
     let decoded = |resubmit_on_load_shedding| {
         let wire = Runway::new(RunwayOptions { resubmit_on_load_shedding, ..RunwayOptions::default() });
-        wire.decode_submit(&reply, &endpoint("http://video.test"), now()).unwrap_err().label()
+        wire.decode_submit(&reply, &spec, &endpoint("http://video.test"), now()).unwrap_err().label()
     };
     assert_eq!((decoded(false), decoded(true)), ("unknown_outcome", "unavailable"));
 }

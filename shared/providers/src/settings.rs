@@ -1,15 +1,20 @@
 //! Settings of the providers. Each default says why; each fact behind one is in its provider's file.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
-use atelier_domain::money::MicroUsd;
 use serde::Deserialize;
 use url::Url;
 
+use crate::deepgram::DeepgramOptions;
+use crate::elevenlabs::ElevenLabsOptions;
+use crate::fal::FalOptions;
+use crate::luma::LumaOptions;
+use crate::pika::PikaOptions;
+use crate::replicate::ReplicateOptions;
+use crate::stability::StabilityOptions;
 use crate::transport::{TransportSettings, TransportSetupError};
 use crate::wire::Endpoint;
-use crate::{elevenlabs, fal, runway};
+use crate::{deepgram, elevenlabs, fal, luma, pika, replicate, runway, stability};
 
 /// All providers of a process. An empty table is a working configuration.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
@@ -19,10 +24,20 @@ pub struct ProviderSettings {
     pub transport: TransportSettings,
     /// ElevenLabs.
     pub elevenlabs: EndpointSettings<ElevenLabsOptions>,
+    /// Deepgram.
+    pub deepgram: EndpointSettings<DeepgramOptions>,
     /// Fal.
-    pub fal: EndpointSettings<NoOptions>,
+    pub fal: EndpointSettings<FalOptions>,
+    /// Replicate.
+    pub replicate: EndpointSettings<ReplicateOptions>,
+    /// Stability AI.
+    pub stability: EndpointSettings<StabilityOptions>,
     /// Runway.
     pub runway: EndpointSettings<RunwayOptions>,
+    /// Pika.
+    pub pika: EndpointSettings<PikaOptions>,
+    /// Luma.
+    pub luma: EndpointSettings<LumaOptions>,
 }
 
 /// Where one provider is, how long to wait for it, and what is particular to it.
@@ -33,6 +48,8 @@ pub struct EndpointSettings<Options> {
     pub base_url: Option<String>,
     /// For the paid call, up to the head of a media reply. Long, because giving up leaves an unknown outcome.
     pub submit_timeout_ms: u64,
+    /// For one request of an upload before the paid call.
+    pub upload_timeout_ms: u64,
     /// For one status request. Short, because asking again is free.
     pub check_timeout_ms: u64,
     /// For a cancel.
@@ -46,42 +63,10 @@ impl<Options: Default> Default for EndpointSettings<Options> {
         Self {
             base_url: None,
             submit_timeout_ms: 120_000,
+            upload_timeout_ms: 120_000,
             check_timeout_ms: 30_000,
             abandon_timeout_ms: 30_000,
             options: Options::default(),
-        }
-    }
-}
-
-/// A provider without particular settings.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct NoOptions {}
-
-/// What is particular to ElevenLabs.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct ElevenLabsOptions {
-    /// Millionths of a dollar for one character, by model. Replaces the whole built-in table. A model without an
-    /// entry has no reported cost; the catalogue's estimate stands then.
-    pub price_per_character_micro_usd: BTreeMap<String, MicroUsd>,
-    /// Whether the `character-cost` header counts credits, that is characters already multiplied by the model's
-    /// factor. Uncertain; off, as the header's name says characters.
-    pub is_character_cost_in_credits: bool,
-    /// Millionths of a dollar for one credit; used when the header counts credits.
-    pub price_per_credit_micro_usd: MicroUsd,
-}
-
-impl Default for ElevenLabsOptions {
-    fn default() -> Self {
-        let prices = elevenlabs::PRICE_PER_CHARACTER_MICRO_USD;
-        Self {
-            price_per_character_micro_usd: prices
-                .iter()
-                .map(|(model, price)| ((*model).to_owned(), *price))
-                .collect(),
-            is_character_cost_in_credits: false,
-            price_per_credit_micro_usd: elevenlabs::PRICE_PER_CREDIT_MICRO_USD,
         }
     }
 }
@@ -123,8 +108,13 @@ pub enum SetupError {
 /// The checked endpoints.
 pub(crate) struct Endpoints {
     pub(crate) elevenlabs: Endpoint,
+    pub(crate) deepgram: Endpoint,
     pub(crate) fal: Endpoint,
+    pub(crate) replicate: Endpoint,
+    pub(crate) stability: Endpoint,
     pub(crate) runway: Endpoint,
+    pub(crate) pika: Endpoint,
+    pub(crate) luma: Endpoint,
 }
 
 impl ProviderSettings {
@@ -139,18 +129,32 @@ impl ProviderSettings {
     /// Checks everything and names every problem.
     pub(crate) fn endpoints(&self) -> Result<Endpoints, SetupError> {
         let connect_ms = self.transport.connect_timeout_ms;
-        let endpoints = (
-            self.elevenlabs.endpoint("elevenlabs", elevenlabs::BASE_URL, connect_ms),
-            self.fal.endpoint("fal", fal::BASE_URL, connect_ms),
-            self.runway.endpoint("runway", runway::BASE_URL, connect_ms),
-        );
-        match endpoints {
-            (Ok(elevenlabs), Ok(fal), Ok(runway)) => Ok(Endpoints { elevenlabs, fal, runway }),
-            (elevenlabs, fal, runway) => {
-                let all = [elevenlabs.err(), fal.err(), runway.err()];
-                Err(SetupError::Settings(all.into_iter().flatten().flatten().collect()))
-            }
-        }
+        let mut problems = Vec::new();
+        let mut checked =
+            |endpoint: Result<Endpoint, Vec<String>>| endpoint.map_err(|found| problems.extend(found)).ok();
+        let elevenlabs = checked(self.elevenlabs.endpoint("elevenlabs", elevenlabs::BASE_URL, connect_ms));
+        let deepgram = checked(self.deepgram.endpoint("deepgram", deepgram::BASE_URL, connect_ms));
+        let fal = checked(self.fal.endpoint("fal", fal::BASE_URL, connect_ms));
+        let replicate = checked(self.replicate.endpoint("replicate", replicate::BASE_URL, connect_ms));
+        let stability = checked(self.stability.endpoint("stability", stability::BASE_URL, connect_ms));
+        let runway = checked(self.runway.endpoint("runway", runway::BASE_URL, connect_ms));
+        let pika = checked(self.pika.endpoint("pika", pika::BASE_URL, connect_ms));
+        let luma = checked(self.luma.endpoint("luma", luma::BASE_URL, connect_ms));
+        let all = (elevenlabs, deepgram, fal, replicate, stability, runway, pika, luma);
+        let (
+            Some(elevenlabs),
+            Some(deepgram),
+            Some(fal),
+            Some(replicate),
+            Some(stability),
+            Some(runway),
+            Some(pika),
+            Some(luma),
+        ) = all
+        else {
+            return Err(SetupError::Settings(problems));
+        };
+        Ok(Endpoints { elevenlabs, deepgram, fal, replicate, stability, runway, pika, luma })
     }
 }
 
@@ -164,6 +168,7 @@ impl<Options> EndpointSettings<Options> {
         let mut problems = Vec::new();
         for (name, value) in [
             ("submit_timeout_ms", self.submit_timeout_ms),
+            ("upload_timeout_ms", self.upload_timeout_ms),
             ("check_timeout_ms", self.check_timeout_ms),
             ("abandon_timeout_ms", self.abandon_timeout_ms),
         ] {
@@ -184,6 +189,7 @@ impl<Options> EndpointSettings<Options> {
         Ok(Endpoint {
             base,
             submit_timeout: Duration::from_millis(self.submit_timeout_ms),
+            upload_timeout: Duration::from_millis(self.upload_timeout_ms),
             check_timeout: Duration::from_millis(self.check_timeout_ms),
             abandon_timeout: Duration::from_millis(self.abandon_timeout_ms),
         })
@@ -220,7 +226,7 @@ mod tests {
 
     #[test]
     fn unknown_keys_are_refused() {
-        for text in [r#"{"pika": {}}"#, r#"{"fal": {"url": "x"}}"#, r#"{"runway": {"options": {"x": 1}}}"#] {
+        for text in [r#"{"sora": {}}"#, r#"{"fal": {"url": "x"}}"#, r#"{"runway": {"options": {"x": 1}}}"#] {
             assert!(serde_json::from_str::<ProviderSettings>(text).is_err(), "{text}");
         }
     }

@@ -17,7 +17,9 @@ use serde::Deserialize;
 use tokio::time::{Instant, timeout_at};
 use tracing::{Instrument, Span};
 
-use crate::exchange::{Body, Expects, Header, HeaderText, HttpReply, HttpRequest, Reply, ReplyHead};
+use crate::exchange::{
+    Body, Expects, FormPart, FormValue, Header, HeaderText, HttpReply, HttpRequest, Reply, ReplyHead,
+};
 use crate::lookup::{Lookup, PrivateAddress, public_only};
 use crate::media::{MediaLimits, within_limits};
 use crate::span::{client_span, mark_failed};
@@ -37,6 +39,9 @@ pub struct TransportSettings {
     pub pool_idle_timeout_ms: u64,
     /// Longest reply that is read into memory. Provider replies are a few kilobytes.
     pub max_reply_bytes: usize,
+    /// Longest reply that is read into memory where media or transcripts come within JSON. 64 MiB: ten images, or the
+    /// words of ten hours.
+    pub max_large_reply_bytes: usize,
     /// Longest pause within media that come in a reply.
     pub media_idle_timeout_ms: u64,
     /// Longest time for media that come in a reply, from the first byte of the request.
@@ -53,10 +58,27 @@ impl Default for TransportSettings {
             connect_timeout_ms: 10_000,
             pool_idle_timeout_ms: 15_000,
             max_reply_bytes: 1024 * 1024,
+            max_large_reply_bytes: 64 * 1024 * 1024,
             media_idle_timeout_ms: 30_000,
             media_timeout_ms: 600_000,
             max_media_bytes: 512 * 1024 * 1024,
             use_environment_proxy: false,
+        }
+    }
+}
+
+impl TransportSettings {
+    pub(crate) fn limits(&self) -> Limits {
+        Limits {
+            connect_timeout: Duration::from_millis(self.connect_timeout_ms),
+            pool_idle_timeout: Duration::from_millis(self.pool_idle_timeout_ms),
+            max_reply_bytes: self.max_reply_bytes,
+            max_large_reply_bytes: self.max_large_reply_bytes,
+            media: MediaLimits {
+                idle_timeout: Duration::from_millis(self.media_idle_timeout_ms),
+                timeout: Duration::from_millis(self.media_timeout_ms),
+                max_bytes: self.max_media_bytes,
+            },
         }
     }
 }
@@ -67,6 +89,7 @@ pub(crate) struct Limits {
     pub(crate) connect_timeout: Duration,
     pub(crate) pool_idle_timeout: Duration,
     pub(crate) max_reply_bytes: usize,
+    pub(crate) max_large_reply_bytes: usize,
     pub(crate) media: MediaLimits,
 }
 
@@ -126,17 +149,7 @@ pub struct Transport {
 impl Transport {
     /// A transport for provider calls. The process must have installed rustls' crypto provider before.
     pub fn new(settings: &TransportSettings) -> Result<Self, TransportSetupError> {
-        let limits = Limits {
-            connect_timeout: Duration::from_millis(settings.connect_timeout_ms),
-            pool_idle_timeout: Duration::from_millis(settings.pool_idle_timeout_ms),
-            max_reply_bytes: settings.max_reply_bytes,
-            media: MediaLimits {
-                idle_timeout: Duration::from_millis(settings.media_idle_timeout_ms),
-                timeout: Duration::from_millis(settings.media_timeout_ms),
-                max_bytes: settings.max_media_bytes,
-            },
-        };
-        Self::build(limits, Reach::System, settings.use_environment_proxy)
+        Self::build(settings.limits(), Reach::System, settings.use_environment_proxy)
     }
 
     /// A transport for foreign files. Never uses a proxy: the guard would check the proxy's address instead.
@@ -208,7 +221,11 @@ impl Transport {
             let body = within_limits(chunks(response), announced, self.limits.media, started, span.clone());
             return Ok(Reply::Media { head, body });
         }
-        let reading = read_bounded(response, self.limits.max_reply_bytes);
+        let limit = match expects {
+            Expects::LargeText if head.is_success() => self.limits.max_large_reply_bytes,
+            Expects::LargeText | Expects::Text | Expects::Media => self.limits.max_reply_bytes,
+        };
+        let reading = read_bounded(response, limit);
         let (body, is_cut) = match timeout_at(deadline, reading).await {
             Ok(read) => read?,
             Err(_) => return Err(lost_after(timeout)),
@@ -225,9 +242,28 @@ impl Transport {
             Body::Bytes { content_type, bytes } => {
                 builder.header(header::CONTENT_TYPE, content_type).body(bytes)
             }
+            Body::Form(parts) => builder.multipart(form(parts)?),
         };
         builder.build().map_err(|error| TransportError::NotSent { message: chain(&error.without_url()) })
     }
+}
+
+fn form(parts: Vec<FormPart>) -> Result<reqwest::multipart::Form, TransportError> {
+    parts.into_iter().try_fold(reqwest::multipart::Form::new(), |form, part| {
+        let value = match part.value {
+            FormValue::Text(text) => reqwest::multipart::Part::text(text),
+            FormValue::File { file_name, content_type, bytes } => {
+                let length = bytes.len() as u64;
+                reqwest::multipart::Part::stream_with_length(bytes, length)
+                    .file_name(file_name)
+                    .mime_str(&content_type)
+                    .map_err(|_| TransportError::NotSent {
+                        message: format!("the file `{}` has no readable content type", part.name),
+                    })?
+            }
+        };
+        Ok(form.part(part.name, value))
+    })
 }
 
 fn header_map(headers: &[Header]) -> Result<HeaderMap, TransportError> {

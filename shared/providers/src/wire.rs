@@ -5,9 +5,15 @@ use std::time::Duration;
 use atelier_domain::Timestamp;
 use atelier_domain::error::ProviderError;
 use atelier_domain::job::{JobSpec, RemoteOperation};
-use atelier_domain::money::MicroUsd;
+use atelier_domain::money::ReportedCost;
 use atelier_domain::operation::Provider;
-use atelier_domain::ports::{Abandoned, Checked, ProviderKey, SubmitCall};
+use atelier_domain::ports::{
+    Abandoned, Callback, CallbackRefusal, CallbackRequest, Checked, Finished, InputForms, ProviderKey,
+    SubmitCall,
+};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
 use url::Url;
 
 use crate::exchange::{Header, HttpReply, HttpRequest, ReplyHead};
@@ -17,6 +23,39 @@ pub(crate) trait Wire: Send + Sync + 'static {
     /// Whose protocol it is.
     const PROVIDER: Provider;
 
+    /// In which forms the call takes a file: the job's input (`None`) or that of an option.
+    fn input_forms(&self, spec: &JobSpec, option: Option<&str>) -> InputForms;
+
+    /// The first request that brings a file's bytes to the provider's own upload endpoint, or `None` where they travel
+    /// in the call itself. Uploads cost nothing and may be repeated.
+    fn encode_upload(
+        &self,
+        file: &FileBytes<'_>,
+        spec: &JobSpec,
+        key: &ProviderKey,
+        endpoint: &Endpoint,
+    ) -> Result<Option<HttpRequest>, ProviderError> {
+        let _ = (file, spec, key, endpoint);
+        Ok(None)
+    }
+
+    /// The answer to the first request of an upload.
+    fn decode_upload(
+        &self,
+        reply: &HttpReply,
+        file: &FileBytes<'_>,
+        endpoint: &Endpoint,
+    ) -> Result<UploadStep, ProviderError> {
+        let _ = (file, endpoint);
+        Err(malformed(reply.head.status, "no upload was asked for"))
+    }
+
+    /// How long the paid call may take, up to the head of a media reply.
+    fn submit_timeout(&self, spec: &JobSpec, endpoint: &Endpoint) -> Duration {
+        let _ = spec;
+        endpoint.submit_timeout
+    }
+
     /// The paid call, or why it cannot be made. An error here means that nothing was sent.
     fn encode_submit(&self, call: &SubmitCall, endpoint: &Endpoint) -> Result<HttpRequest, ProviderError>;
 
@@ -24,9 +63,10 @@ pub(crate) trait Wire: Send + Sync + 'static {
     fn decode_submit(
         &self,
         reply: &HttpReply,
+        spec: &JobSpec,
         endpoint: &Endpoint,
         now: Timestamp,
-    ) -> Result<Accepted, ProviderError>;
+    ) -> Result<Answered, ProviderError>;
 
     /// The head of an answer that holds the media. Providers that only accept work never ask for one.
     fn decode_media(&self, head: &ReplyHead, spec: &JobSpec) -> Result<MediaFacts, ProviderError> {
@@ -35,7 +75,7 @@ pub(crate) trait Wire: Send + Sync + 'static {
     }
 
     /// The first question of a status check. Providers that answer at once have no operation to ask about.
-    fn encode_check(&self, look: &Look<'_>, endpoint: &Endpoint) -> Result<HttpRequest, ProviderError> {
+    fn encode_check(&self, look: &Look<'_>, endpoint: &Endpoint) -> Result<Question, ProviderError> {
         let _ = endpoint;
         Err(no_operation(look))
     }
@@ -66,6 +106,24 @@ pub(crate) trait Wire: Send + Sync + 'static {
         let _ = reply;
         Ok(Abandoned::NotSupported)
     }
+
+    /// Where the public keys of the provider's callbacks are; `None` where callbacks need no such keys.
+    fn callback_keys(&self, endpoint: &Endpoint) -> Option<HttpRequest> {
+        let _ = endpoint;
+        None
+    }
+
+    /// What a callback says. `keys` is the document of [`Wire::callback_keys`]. Signatures are judged here; a provider
+    /// without any is trusted as far as the unguessable address goes, and never more than a hint to ask again.
+    fn decode_callback(
+        &self,
+        request: &CallbackRequest,
+        keys: Option<&[u8]>,
+        now: Timestamp,
+    ) -> Result<Callback, CallbackRefusal> {
+        let _ = (request, keys, now);
+        Err(CallbackRefusal::NotExpected { provider: Self::PROVIDER })
+    }
 }
 
 /// Where a provider is and how long to wait for it.
@@ -73,6 +131,7 @@ pub(crate) trait Wire: Send + Sync + 'static {
 pub(crate) struct Endpoint {
     pub(crate) base: Url,
     pub(crate) submit_timeout: Duration,
+    pub(crate) upload_timeout: Duration,
     pub(crate) check_timeout: Duration,
     pub(crate) abandon_timeout: Duration,
 }
@@ -94,6 +153,43 @@ impl Endpoint {
     }
 }
 
+/// A file that may have to be uploaded.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct FileBytes<'a> {
+    /// The option that it belongs to; `None` for the job's input.
+    pub(crate) option: Option<&'a str>,
+    pub(crate) content_type: &'a str,
+    pub(crate) bytes: &'a Bytes,
+}
+
+/// After the first answer of an upload.
+#[derive(Debug)]
+pub(crate) enum UploadStep {
+    /// The file is there; the call names it so.
+    Done { url: String },
+    /// The bytes go to this address, which is foreign: it is checked, and no key is sent there. After a 2xx answer the
+    /// call names the file by `url`.
+    Then { request: Box<HttpRequest>, url: String },
+}
+
+/// How a status check begins.
+#[derive(Debug)]
+pub(crate) enum Question {
+    /// With this request.
+    Ask(HttpRequest),
+    /// With nothing: the answer is known, because only a callback can tell more.
+    Known(Checked),
+}
+
+/// The answer to a paid call that was read whole.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Answered {
+    /// The provider took the work; it must be asked about.
+    Accepted(Accepted),
+    /// The result is in the answer.
+    Finished(Finished),
+}
+
 /// What a check or a cancel is about.
 pub(crate) struct Look<'a> {
     pub(crate) spec: &'a JobSpec,
@@ -113,7 +209,8 @@ pub(crate) struct Accepted {
 pub(crate) struct MediaFacts {
     pub(crate) content_type: Option<String>,
     pub(crate) request_id: Option<String>,
-    pub(crate) cost: Option<MicroUsd>,
+    pub(crate) seed: Option<u64>,
+    pub(crate) cost: Option<ReportedCost>,
 }
 
 /// Reads the answer to the second question of a check.
@@ -169,6 +266,11 @@ pub(crate) fn unreadable_acceptance(reply: &HttpReply, what: &str) -> ProviderEr
     ProviderError::UnknownOutcome {
         message: format!("it answered HTTP {} but {what} (the body was {length})", reply.head.status),
     }
+}
+
+/// A file as a `data:` URI.
+pub(crate) fn data_uri(content_type: &str, bytes: &[u8]) -> String {
+    format!("data:{content_type};base64,{}", STANDARD.encode(bytes))
 }
 
 /// The request is wrong, found out before it was sent.

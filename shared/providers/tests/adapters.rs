@@ -2,6 +2,7 @@
 
 use atelier_domain::Timestamp;
 use atelier_domain::error::ProviderError;
+use atelier_domain::foreign::Exceptions;
 use atelier_domain::job::{JobSpec, RemoteOperation};
 use atelier_domain::operation::{OnUnknownOutcome, Operation, Priority, Provider};
 use atelier_domain::ports::{Abandoned, Checked, ProviderKey, Providers, SubmitCall, Submitted};
@@ -54,6 +55,7 @@ impl Adapter {
             model: self.model.to_owned(),
             prompt: Some("a very private prompt".to_owned()),
             input: None,
+            files: Default::default(),
             config: serde_json::Map::new(),
             credential_id: None,
             priority: Priority::Normal,
@@ -69,7 +71,7 @@ impl Adapter {
     pub fn registry(&self, base: &str) -> Registry {
         install_crypto();
         let endpoint = json!({
-            "base_url": base, "submit_timeout_ms": 600, "check_timeout_ms": 600, "abandon_timeout_ms": 600
+            "base_url": base, "submit_timeout_ms": 600, "upload_timeout_ms": 600, "check_timeout_ms": 600, "abandon_timeout_ms": 600
         });
         let settings: ProviderSettings = serde_json::from_value(json!({
             "transport": {
@@ -78,11 +80,17 @@ impl Adapter {
             self.provider.as_str(): endpoint,
         }))
         .unwrap();
-        Registry::new(&settings).unwrap()
+        Registry::new(&settings, Exceptions::default()).unwrap()
     }
 
     pub async fn submit(&self, base: &str) -> Result<Submitted, ProviderError> {
-        let call = SubmitCall { spec: self.spec(), input: None, key: key() };
+        let call = SubmitCall {
+            spec: self.spec(),
+            input: None,
+            files: Default::default(),
+            key: key(),
+            callback_url: None,
+        };
         self.registry(base).get(self.provider).unwrap().submit(call, now()).await
     }
 

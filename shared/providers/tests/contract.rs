@@ -40,6 +40,7 @@ async fn submit_error(adapter: Adapter, base: &str) -> ProviderError {
         Err(error) => error,
         Ok(Submitted::Accepted { remote, .. }) => panic!("accepted as {}", remote.id),
         Ok(Submitted::Bytes { .. }) => panic!("bytes came"),
+        Ok(Submitted::Finished(_)) => panic!("a result came"),
     }
 }
 
@@ -48,6 +49,7 @@ async fn a_good_answer_is_understood(adapter: Adapter) {
     match adapter.submit(&stand.base()).await.unwrap() {
         Submitted::Accepted { remote, .. } => assert_eq!(remote.id, crate::adapters::OPERATION_ID),
         Submitted::Bytes { body, .. } => assert!(!collected(body).await.unwrap().is_empty()),
+        Submitted::Finished(finished) => assert!(!finished.outputs.is_empty()),
     }
 }
 
@@ -113,7 +115,7 @@ async fn an_answer_that_breaks_off_never_counts_as_success(adapter: Adapter) {
         let stand = RudeStand::start(rude(head.to_owned())).await;
         match adapter.submit(&stand.base()).await {
             Ok(Submitted::Bytes { body, .. }) => assert!(collected(body).await.is_err()),
-            Ok(Submitted::Accepted { .. }) => panic!("accepted"),
+            Ok(Submitted::Accepted { .. } | Submitted::Finished(_)) => panic!("accepted"),
             Err(error) => assert!(matches!(error, ProviderError::UnknownOutcome { .. }), "{error:?}"),
         }
     }

@@ -2,41 +2,53 @@
 
 use serde_json::{Map, Value};
 
-use super::{Catalogue, Model, PriceUnit};
+use super::{Catalogue, Model, Price};
 use crate::job::JobSpec;
-use crate::money::{Cost, MicroUsd};
+use crate::money::{Cost, PriceUnit};
 
 impl Catalogue {
-    /// The estimate for a job. Zero for a model that is no longer in the catalogue; such a job cannot be admitted.
-    pub fn estimate(&self, spec: &JobSpec) -> Cost {
-        let model = self.model(spec.provider, spec.operation, &spec.model);
-        Cost::estimate(model.map_or(MicroUsd(0), |model| estimate_with(model, spec)))
+    /// The estimate for a job with this model.
+    pub fn estimate(&self, model: &Model, spec: &JobSpec) -> Cost {
+        let Some(price) = &model.price else { return Cost::unknown() };
+        let one = price.for_options(model, &spec.config);
+        Cost::estimate(one.micro_usd.times_milli(quantity_milli(model, price, spec)), one)
     }
 }
 
-fn estimate_with(model: &Model, spec: &JobSpec) -> MicroUsd {
-    let quantity_milli = match model.price.unit {
+/// Thousandths of the unit, rounded up: an estimate must not be too low.
+fn quantity_milli(model: &Model, price: &Price, spec: &JobSpec) -> u64 {
+    match price.unit {
         PriceUnit::Character => spec.prompt.as_ref().map_or(0, |text| text.chars().count() as u64 * 1000),
-        PriceUnit::Image => images(model, &spec.config).saturating_mul(1000),
+        PriceUnit::Image | PriceUnit::Video => count(model, &spec.config).saturating_mul(1000),
         PriceUnit::Megapixel => {
-            let one = megapixels(model, &spec.config).saturating_mul(1000);
-            images(model, &spec.config).saturating_mul(one)
+            let one = megapixels(model, price, &spec.config).saturating_mul(1000);
+            count(model, &spec.config).saturating_mul(one)
         }
         PriceUnit::Second => {
-            let seconds = model.option(&spec.config, "duration").and_then(Value::as_f64).unwrap_or(0.0);
-            // Rounded up: an estimate must not be too low. Negative and huge values saturate.
-            (seconds * 1000.0).ceil() as u64
+            let seconds = model.option(&spec.config, "duration").and_then(seconds).or(price.typical_quantity);
+            count(model, &spec.config).saturating_mul(milli(seconds))
         }
-    };
-    model.price.micro_usd.times_milli(quantity_milli)
+        PriceUnit::AudioSecond | PriceUnit::ComputeSecond => milli(price.typical_quantity),
+    }
 }
 
-fn images(model: &Model, config: &Map<String, Value>) -> u64 {
-    model.option(config, "num_images").and_then(Value::as_u64).unwrap_or(1)
+/// Negative and huge values saturate.
+fn milli(quantity: Option<f64>) -> u64 {
+    (quantity.unwrap_or(0.0) * 1000.0).ceil() as u64
+}
+
+/// A length of time as options write it: `5`, `"5"`, `"5s"`.
+fn seconds(value: &Value) -> Option<f64> {
+    value.as_f64().or_else(|| value.as_str()?.trim_end_matches('s').parse().ok())
+}
+
+fn count(model: &Model, config: &Map<String, Value>) -> u64 {
+    let named = model.count_option.as_ref().and_then(|name| model.option(config, name));
+    named.and_then(Value::as_u64).unwrap_or(1)
 }
 
 /// Begun megapixels of one image. An unknown size counts as one.
-fn megapixels(model: &Model, config: &Map<String, Value>) -> u64 {
+fn megapixels(model: &Model, price: &Price, config: &Map<String, Value>) -> u64 {
     let (width, height) = match model.option(config, "image_size") {
         Some(Value::String(name)) => named_size(name),
         Some(Value::Object(size)) => {
@@ -45,7 +57,7 @@ fn megapixels(model: &Model, config: &Map<String, Value>) -> u64 {
         }
         _ => (0, 0),
     };
-    width.saturating_mul(height).div_ceil(model.price.pixels_per_megapixel.max(1)).max(1)
+    width.saturating_mul(height).div_ceil(price.pixels_per_megapixel.max(1)).max(1)
 }
 
 /// Fal's names for image sizes (`ImageSize` of its published model types, 2026-11).
@@ -75,6 +87,7 @@ mod tests {
             model: model.to_owned(),
             prompt: Some(prompt.to_owned()),
             input: None,
+            files: Default::default(),
             config: config.as_object().cloned().unwrap(),
             credential_id: None,
             priority: Priority::Normal,
@@ -84,7 +97,9 @@ mod tests {
             capture_prompt: true,
             on_unknown_outcome: OnUnknownOutcome::Fail,
         };
-        Catalogue::builtin().unwrap().estimate(&spec).estimated.0
+        let catalogue = Catalogue::builtin().unwrap();
+        let model = catalogue.model(provider, operation, model).unwrap();
+        catalogue.estimate(&model, &spec).estimated.0
     }
 
     #[test]
@@ -133,7 +148,7 @@ mod tests {
     #[test]
     fn every_named_size_of_the_catalogue_is_known() {
         let catalogue = Catalogue::builtin().unwrap();
-        let sizes = catalogue.models().iter().filter_map(|model| model.options.get("image_size"));
+        let sizes = catalogue.models().filter_map(|model| model.options.get("image_size"));
         for name in sizes.flat_map(|size| &size.one_of) {
             assert_ne!(named_size(name.as_str().unwrap()), (0, 0), "{name}");
         }

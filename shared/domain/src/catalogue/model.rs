@@ -2,15 +2,17 @@
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Deserializer};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
-use crate::money::MicroUsd;
+use super::FileRule;
+use super::price::Price;
+use crate::money::PriceUnit;
 use crate::operation::{Operation, Provider};
 use crate::policy::Polling;
 
 /// One model for the operations that it does in the same way.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Model {
     /// Whose it is.
     pub provider: Provider,
@@ -23,17 +25,34 @@ pub struct Model {
     /// Whether a prompt must be given.
     pub prompt: PromptRule,
     /// The longest prompt, where the provider states one.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub prompt_limit: Option<PromptLimit>,
-    /// Content types of an input; empty when any of the operation's kind will do, or none is taken.
-    pub input_types: Vec<String>,
+    /// What the input must be, for operations that take one.
+    #[serde(skip_serializing_if = "FileRule::is_empty")]
+    pub input: FileRule,
     /// What may stand in `config`, by name.
     pub options: BTreeMap<String, OptionSpec>,
-    /// What it costs.
-    pub price: Price,
+    /// Whether options that are not described here go to the provider as they are.
+    #[serde(skip_serializing_if = "is_false")]
+    pub is_open: bool,
+    /// The option that says how many files are made.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub count_option: Option<String>,
+    /// What it costs; absent where nobody knows.
+    pub price: Option<Price>,
+    /// The model that is asked in its place, by the operator's wish.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub alias: Option<String>,
     /// Since when the provider refuses it. It is still sent: the provider's word counts, and becomes `model_retired`.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub retired_on: Option<String>,
     /// Limits other than those of the policy.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub polling: Option<Polling>,
+}
+
+fn is_false(flag: &bool) -> bool {
+    !flag
 }
 
 impl Model {
@@ -52,17 +71,19 @@ impl Model {
 }
 
 /// Whether a prompt must be given.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum PromptRule {
     /// It must not be absent or empty.
     Required,
     /// It may be absent.
     Optional,
+    /// The model takes none.
+    Unused,
 }
 
 /// The longest prompt.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PromptLimit {
     /// In the unit.
@@ -72,7 +93,7 @@ pub struct PromptLimit {
 }
 
 /// How a provider counts the length of a text.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum LengthUnit {
     /// Unicode characters.
@@ -99,72 +120,53 @@ impl LengthUnit {
     }
 }
 
-/// What a unit of work costs.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Price {
-    /// What is counted.
-    pub unit: PriceUnit,
-    /// Price of one.
-    pub micro_usd: MicroUsd,
-    /// Where the figure comes from.
-    pub source: String,
-    /// When it was read.
-    pub date: String,
-    /// For prices a megapixel: how many pixels the provider counts as one. Set from the head of the file.
-    #[serde(skip)]
-    pub pixels_per_megapixel: u64,
-}
-
-/// What is counted for a price.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum PriceUnit {
-    /// A Unicode character of the prompt.
-    Character,
-    /// A begun megapixel of each image.
-    Megapixel,
-    /// An image.
-    Image,
-    /// A second of video.
-    Second,
-}
-
 /// What an option may hold.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct OptionSpec {
     /// The types that it may have; the rules below apply to the type they fit.
     #[serde(rename = "type", deserialize_with = "one_or_many")]
     pub kinds: Vec<OptionKind>,
     /// Least number.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub min: Option<f64>,
     /// Greatest number.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max: Option<f64>,
     /// Longest string, in characters.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_length: Option<usize>,
     /// The only strings or numbers; empty when any will do.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub one_of: Vec<Value>,
     /// Sent when the caller gives none. Present where a call needs it or its price depends on it.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub default: Option<Value>,
     /// Whether the string becomes a part of a path, and so may hold only letters, digits, `-` and `_`.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_false")]
     pub is_token: bool,
     /// Whether a field of an object must be there.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_false")]
     pub is_required: bool,
     /// The fields of an object.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub fields: BTreeMap<String, OptionSpec>,
+    /// What an entry of a list may be.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub items: Option<Box<OptionSpec>>,
+    /// Most entries of a list.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_items: Option<usize>,
+    /// What a file must be.
+    #[serde(default, skip_serializing_if = "FileRule::is_empty")]
+    pub file: FileRule,
+    /// What it is for, in one sentence.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub about: Option<String>,
 }
 
 /// The type of an option.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum OptionKind {
     /// A whole number.
@@ -177,12 +179,17 @@ pub enum OptionKind {
     String,
     /// An object with named fields.
     Object,
+    /// A list; `items` says of what.
+    List,
+    /// A further input file: a public https URL, the id of an asset, or a `data:` URI.
+    File,
 }
 
 /// An entry as it is written: options by name, or its own.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Entry {
+    #[serde(default)]
     id: String,
     operations: Vec<Operation>,
     #[serde(default)]
@@ -191,12 +198,19 @@ pub(super) struct Entry {
     #[serde(default)]
     prompt_limit: Option<PromptLimit>,
     #[serde(default)]
-    input_types: Vec<String>,
+    input: FileRule,
     #[serde(default)]
     options: Vec<String>,
     #[serde(default)]
     own_options: BTreeMap<String, OptionSpec>,
-    price: Price,
+    #[serde(default)]
+    is_open: bool,
+    #[serde(default)]
+    count_option: Option<String>,
+    #[serde(default)]
+    price: Option<Price>,
+    #[serde(default)]
+    alias: Option<String>,
     #[serde(default)]
     retired_on: Option<String>,
     #[serde(default)]
@@ -221,11 +235,20 @@ impl Entry {
             }
         }
         let mut price = self.price;
-        if price.unit == PriceUnit::Megapixel {
+        if let Some(price) = price.as_mut().filter(|price| price.unit == PriceUnit::Megapixel) {
             price.pixels_per_megapixel =
                 pixels_per_megapixel.filter(|pixels| *pixels > 0).ok_or_else(|| {
                     format!("`{}` has a price a megapixel, but no pixels_per_megapixel is set", self.id)
                 })?;
+        }
+        if let Some(name) = self.count_option.as_ref().filter(|name| !options.contains_key(*name)) {
+            return Err(format!("`{}` counts its files by the option `{name}`, which it has not", self.id));
+        }
+        let variants = price.iter().flat_map(|price| &price.variants);
+        if let Some(name) =
+            variants.flat_map(|variant| variant.when.keys()).find(|name| !options.contains_key(*name))
+        {
+            return Err(format!("`{}` has a price by the option `{name}`, which it has not", self.id));
         }
         Ok(Model {
             provider,
@@ -234,9 +257,12 @@ impl Entry {
             default_for: self.default_for,
             prompt: self.prompt,
             prompt_limit: self.prompt_limit,
-            input_types: self.input_types,
+            input: self.input,
             options,
+            is_open: self.is_open,
+            count_option: self.count_option,
             price,
+            alias: self.alias,
             retired_on: self.retired_on,
             polling: self.polling,
         })

@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
-use super::{Decided, Decision, Policy, at, fail, step_now};
+use super::{Decided, Decision, Policy, Received, at, fail, step_now};
 use crate::Timestamp;
 use crate::error::{ErrorCode, JobError, ProviderError};
-use crate::job::Job;
+use crate::job::{Job, Output, TEXT_LIMIT_BYTES};
+use crate::money::ReportedCost;
 use crate::operation::Step;
 use crate::ports::Checked;
 use crate::state::{Event, IllegalTransition};
@@ -25,19 +26,7 @@ impl Policy {
             }
             Checked::Ready { outputs, status, cost } => {
                 job.body.provider_status = Some(status);
-                job.body.cost.settle(cost);
-                if outputs.is_empty() {
-                    let error =
-                        JobError::new(ErrorCode::Malformed, "the provider reports success without a result");
-                    return fail(job, error, now);
-                }
-                job.apply(Event::Ready, now)?;
-                job.body.outputs = outputs;
-                job.body.failures = 0;
-                job.body.waits = 0;
-                job.body.error = None;
-                job.progress_percent = Some(100);
-                Ok(step_now(job, Step::Deliver, now))
+                ready(job, outputs, cost, now)
             }
             Checked::Failed { error, cost } => {
                 job.body.cost.settle(cost);
@@ -51,6 +40,12 @@ impl Policy {
                 }
             }
         }
+    }
+
+    /// A callback brought the result of waiting work. Nobody asked, so that no check is used.
+    pub fn received_unasked(&self, mut job: Job, received: Received, now: Timestamp) -> Decided {
+        job.body.text = received.text.filter(|text| text.len() <= TEXT_LIMIT_BYTES);
+        ready(job, received.outputs, received.cost, now)
     }
 
     /// A check got no usable answer. That says nothing about the work: the job goes on waiting.
@@ -124,4 +119,19 @@ impl Policy {
             .min(self.polling_deadline(job))
             .max(now)
     }
+}
+
+fn ready(mut job: Job, outputs: Vec<Output>, cost: Option<ReportedCost>, now: Timestamp) -> Decided {
+    job.body.cost.settle(cost);
+    if outputs.is_empty() {
+        let error = JobError::new(ErrorCode::Malformed, "the provider reports success without a result");
+        return fail(job, error, now);
+    }
+    job.apply(Event::Ready, now)?;
+    job.body.outputs = outputs;
+    job.body.failures = 0;
+    job.body.waits = 0;
+    job.body.error = None;
+    job.progress_percent = Some(100);
+    Ok(step_now(job, Step::Deliver, now))
 }

@@ -5,11 +5,22 @@ use std::time::Duration;
 use super::{Decided, Decision, Policy, at, fail, last_fault_or, reconcile_now, step_now};
 use crate::Timestamp;
 use crate::error::{ErrorCode, JobError, ProviderError};
-use crate::job::{Job, Output, RemoteOperation};
-use crate::money::MicroUsd;
+use crate::job::{Job, Output, RemoteOperation, TEXT_LIMIT_BYTES};
+use crate::money::ReportedCost;
 use crate::operation::{OnUnknownOutcome, Step};
 use crate::ports::Next;
 use crate::state::{Event, State};
+
+/// A result that came with the reply to a paid call, or with a callback.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Received {
+    /// Its files, all of them in the spool.
+    pub outputs: Vec<Output>,
+    /// The text, for operations that make one.
+    pub text: Option<String>,
+    /// What the provider says about the cost.
+    pub cost: Option<ReportedCost>,
+}
 
 impl Policy {
     /// Before a paid call: stores the intent (INV-1), or ends a job that is too late.
@@ -54,14 +65,15 @@ impl Policy {
         Ok(at(job, Step::Check, due))
     }
 
-    /// The reply held the media, which is kept in the spool.
-    pub fn received(&self, mut job: Job, output: Output, cost: Option<MicroUsd>, now: Timestamp) -> Decided {
+    /// The reply held the result, which is kept in the spool.
+    pub fn received(&self, mut job: Job, received: Received, now: Timestamp) -> Decided {
         job.apply(Event::BytesReceived, now)?;
-        job.body.outputs = vec![output];
+        job.body.outputs = received.outputs;
+        job.body.text = received.text.filter(|text| text.len() <= TEXT_LIMIT_BYTES);
         job.body.failures = 0;
         job.body.waits = 0;
         job.body.error = None;
-        job.body.cost.settle(cost);
+        job.body.cost.settle(received.cost);
         Ok(step_now(job, Step::Deliver, now))
     }
 

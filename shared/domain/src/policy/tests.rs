@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use super::*;
 use crate::ids::JobId;
-use crate::job::{Epoch, JobSpec, Output, OutputSource, RemoteOperation};
-use crate::money::Cost;
+use crate::job::{Epoch, JobSpec, Output, RemoteOperation};
+use crate::money::{Cost, MicroUsd, PriceUnit, UnitPrice};
 use crate::operation::{OnUnknownOutcome, Operation, Priority, Provider};
 use crate::ports::Checked;
 use crate::trace::{JobTrace, TraceParent};
@@ -25,6 +25,7 @@ fn queued() -> Job {
         model: "gen4.5".to_owned(),
         prompt: Some("a fox".to_owned()),
         input: None,
+        files: BTreeMap::new(),
         config: serde_json::Map::new(),
         credential_id: None,
         priority: Priority::Normal,
@@ -40,7 +41,10 @@ fn queued() -> Job {
         JobId::new(),
         "acme".parse().unwrap(),
         spec,
-        Cost::estimate(MicroUsd(600_000)),
+        Cost::estimate(
+            MicroUsd(600_000),
+            UnitPrice { unit: PriceUnit::Second, micro_usd: MicroUsd(120_000) },
+        ),
         trace,
         now(),
     )
@@ -60,8 +64,7 @@ fn delivering() -> Job {
 }
 
 fn ready() -> Checked {
-    let source = OutputSource::Link("https://example.com/a.mp4".to_owned());
-    let outputs = vec![Output { source, content_type: None }];
+    let outputs = vec![Output::link("https://example.com/a.mp4", None)];
     Checked::Ready { outputs, status: "SUCCEEDED".to_owned(), cost: None }
 }
 

@@ -5,7 +5,19 @@ use bytes::Bytes;
 use std::time::Duration;
 
 use super::{BoxError, ByteStream, SourceBroken};
-use crate::asset::Asset;
+use crate::asset::{Asset, MediaFacts};
+use crate::operation::MediaKind;
+
+/// What an object must be to be stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ExpectedContent {
+    /// Media of this kind.
+    Media(MediaKind),
+    /// Plain text in UTF-8. It may be empty: silence has no words.
+    Text,
+    /// A JSON document.
+    Json,
+}
 
 /// An object to store.
 #[derive(Debug, Clone)]
@@ -14,8 +26,8 @@ pub struct NewObject {
     pub key_prefix: String,
     /// What the source says it is.
     pub claimed_type: Option<String>,
-    /// The kind of media it must be.
-    pub kind: crate::operation::MediaKind,
+    /// What it must be.
+    pub expects: ExpectedContent,
     /// What the source says its length is.
     pub length_bytes: Option<u64>,
 }
@@ -31,6 +43,8 @@ pub struct StoredObject {
     pub size_bytes: u64,
     /// Hex digest.
     pub sha256: String,
+    /// What the bytes tell about themselves.
+    pub facts: MediaFacts,
 }
 
 /// Why an object was not stored. Nothing of it is visible then.
@@ -55,12 +69,16 @@ pub enum PutError {
 pub trait AssetStore: Send + Sync {
     /// Streams an object in, hashing and checking it on the way, in bounded memory.
     async fn put(&self, object: NewObject, body: ByteStream) -> Result<StoredObject, PutError>;
+    /// What [`AssetStore::put`] would make of these bytes, without storing anything. The key is that of the object.
+    async fn inspect(&self, object: NewObject, bytes: Bytes) -> Result<StoredObject, PutError>;
     /// Writes the manifest beside the object.
     async fn put_manifest(&self, asset: &Asset) -> Result<(), PutError>;
     /// Reads a small object, at most `limit_bytes`.
     async fn read(&self, key: &str, limit_bytes: u64) -> Result<Option<Bytes>, PutError>;
     /// Removes an object and its manifest. Removing what is not there succeeds.
     async fn remove(&self, key: &str) -> Result<(), PutError>;
+    /// A URL of a stored object for a provider that must fetch it itself, for `ttl`.
+    async fn signed_input_url(&self, key: &str, ttl: Duration) -> Result<String, PutError>;
     /// A URL that gives the object to whoever holds it, for `ttl`.
     async fn signed_url(&self, asset: &Asset, ttl: Duration) -> Result<String, PutError>;
     /// Whether the store answers now.

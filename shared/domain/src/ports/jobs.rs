@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use std::time::Duration;
 
-use super::BoxError;
+use super::{BoxError, Next};
 use crate::Timestamp;
 use crate::asset::Asset;
 use crate::ids::{AssetId, JobId, WorkspaceId};
@@ -107,6 +107,13 @@ pub trait JobStore: Send + Sync {
         id: &JobId,
         limit: Duration,
     ) -> Result<Option<Job>, StoreUnavailable>;
+    /// The job of a callback, whosever it is; its address has been checked before.
+    async fn job_of_callback(&self, id: &JobId) -> Result<Option<Job>, StoreUnavailable>;
+    /// Makes the next check of a waiting job due at once, at most once in a job's life: a callback says that the work
+    /// has ended. Whether it did; it does nothing for a job that does not wait, or was hastened before.
+    async fn hasten(&self, id: &JobId) -> Result<bool, StoreUnavailable>;
+    /// Writes a decision about `before` that no claim's holder made, unless the job has changed since. Whether it did.
+    async fn decide(&self, before: &Job, after: Job, next: Next) -> Result<bool, StoreUnavailable>;
     /// An asset of this workspace.
     async fn asset(&self, workspace: &WorkspaceId, id: &AssetId) -> Result<Option<Asset>, StoreUnavailable>;
     /// Whether the store answers now.

@@ -1,5 +1,7 @@
 //! Providers, their keys, and foreign files.
 
+use std::collections::BTreeMap;
+
 use async_trait::async_trait;
 use bytes::Bytes;
 
@@ -8,7 +10,7 @@ use crate::Timestamp;
 use crate::error::ProviderError;
 use crate::ids::WorkspaceId;
 use crate::job::{JobSpec, Output, RemoteOperation};
-use crate::money::MicroUsd;
+use crate::money::ReportedCost;
 use crate::operation::Provider;
 use crate::secret::Secret;
 
@@ -62,6 +64,16 @@ pub enum PreparedInput {
     },
 }
 
+/// The forms in which a provider takes a file. Where both are open, a URL that is at hand goes as it is, and bytes that
+/// are at hand go as bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct InputForms {
+    /// A public https URL that it fetches itself.
+    pub takes_url: bool,
+    /// Bytes, up to so many; `None` where it takes none.
+    pub max_bytes: Option<u64>,
+}
+
 /// What a submit needs.
 #[derive(Debug, Clone)]
 pub struct SubmitCall {
@@ -69,8 +81,38 @@ pub struct SubmitCall {
     pub spec: JobSpec,
     /// Its input.
     pub input: Option<PreparedInput>,
+    /// Further files by the name of their option.
+    pub files: BTreeMap<String, PreparedInput>,
     /// The key.
     pub key: ProviderKey,
+    /// Where the provider may tell that the work has ended; absent unless the operator has named a public address.
+    pub callback_url: Option<String>,
+}
+
+/// A result that came whole with a reply.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Finished {
+    /// Its files.
+    pub outputs: Vec<FinishedOutput>,
+    /// The text, for operations that make one.
+    pub text: Option<String>,
+    /// The provider's id of the request, for support.
+    pub request_id: Option<String>,
+    /// What the provider says about the cost.
+    pub cost: Option<ReportedCost>,
+}
+
+/// One file of a result that came whole with a reply.
+#[derive(Debug, Clone, PartialEq)]
+pub struct FinishedOutput {
+    /// The bytes.
+    pub bytes: Bytes,
+    /// What the provider says they are.
+    pub content_type: Option<String>,
+    /// The seed the provider reports.
+    pub seed: Option<u64>,
+    /// The prompt as the provider rewrote it.
+    pub revised_prompt: Option<String>,
 }
 
 /// What became of a paid call.
@@ -90,9 +132,13 @@ pub enum Submitted {
         body: ByteStream,
         /// The provider's id of the request, for support.
         request_id: Option<String>,
-        /// What the provider says it cost.
-        cost: Option<MicroUsd>,
+        /// The seed the provider reports.
+        seed: Option<u64>,
+        /// What the provider says about the cost.
+        cost: Option<ReportedCost>,
     },
+    /// Done at once: everything was in the reply, and it was read whole.
+    Finished(Finished),
 }
 
 /// What a status check found.
@@ -111,15 +157,15 @@ pub enum Checked {
         outputs: Vec<Output>,
         /// The provider's own word.
         status: String,
-        /// What the provider says it cost.
-        cost: Option<MicroUsd>,
+        /// What the provider says about the cost.
+        cost: Option<ReportedCost>,
     },
     /// Ended without a result.
     Failed {
         /// Why.
         error: ProviderError,
-        /// What the provider says it cost all the same.
-        cost: Option<MicroUsd>,
+        /// What the provider says about the cost all the same.
+        cost: Option<ReportedCost>,
     },
 }
 
@@ -137,6 +183,11 @@ pub enum Abandoned {
 /// A provider, ready to be called. Implementations hold no state of a job.
 #[async_trait]
 pub trait MediaProvider: Send + Sync {
+    /// In which forms the call takes a file: the job's input (`None`) or that of an option.
+    fn input_forms(&self, spec: &JobSpec, option: Option<&str>) -> InputForms;
+    /// Brings bytes to the provider's own upload endpoint where the call wants them there; other calls come back as
+    /// they are. Costs nothing and may be repeated.
+    async fn upload_inputs(&self, call: SubmitCall) -> Result<SubmitCall, ProviderError>;
     /// Makes the paid call, once. Never repeats it by itself.
     async fn submit(&self, call: SubmitCall, now: Timestamp) -> Result<Submitted, ProviderError>;
     /// Asks how far it is. Safe to repeat.

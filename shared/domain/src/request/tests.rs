@@ -1,9 +1,9 @@
 use serde_json::{Value, json};
 
 use super::*;
-use crate::asset::Asset;
+use crate::asset::{Asset, MediaFacts};
 use crate::ids::{AssetId, JobId};
-use crate::job::Input;
+use crate::job::{Input, StagedInput};
 
 const NOW: &str = "2026-11-22T12:00:00Z";
 
@@ -16,6 +16,7 @@ fn parse_with(body: &Value, header: Option<&str>) -> Result<ParsedRequest, Vec<F
         default_deadline_s: 3600,
         exceptions: &exceptions,
         idempotency_header: header,
+        attachments: &[],
     };
     parse(body, &context)
 }
@@ -340,6 +341,7 @@ fn a_repeat_has_the_same_fingerprint_whenever_and_however_it_is_written() {
         default_deadline_s: 10,
         exceptions: &Exceptions::default(),
         idempotency_header: None,
+        attachments: &[],
     };
     assert_eq!(parse(&base, &later).unwrap().fingerprint, fingerprint);
 }
@@ -393,12 +395,88 @@ fn an_input_asset_must_be_of_a_type_the_model_takes() {
         content_type: content_type.into(),
         size_bytes: 1,
         sha256: String::new(),
+        media: Default::default(),
+        seed: None,
+        revised_prompt: None,
         created_at: NOW.parse().unwrap(),
     };
-    let spec =
-        good(video(json!({"input_url": null, "input_asset_id": AssetId::of(&job, 0).to_string()}))).spec;
-    assert_eq!(check_input_asset(&catalogue, &spec, &asset("image/png; x=y")), None);
-    let error = check_input_asset(&catalogue, &spec, &asset("video/mp4")).unwrap();
+    let model = catalogue.model(Provider::Runway, Operation::VideoFromImage, "gen4_turbo").unwrap();
+    let problems = |asset: &Asset| check_input_asset(&model, Operation::VideoFromImage, None, asset);
+    assert_eq!(problems(&asset("image/png; x=y")), []);
+    let error = &problems(&asset("video/mp4"))[0];
     assert_eq!(error.field, "input_asset_id");
     assert!(error.problem.contains("video/mp4") && error.expected.contains("image/webp"), "{error}");
+    let large = Asset { size_bytes: 16_000_001, ..asset("image/png") };
+    assert_eq!(problems(&large)[0].expected, "at most 16000000 bytes");
+}
+
+fn attachment(name: &str, content_type: &str, sha256: &str) -> Attachment {
+    let staged = StagedInput {
+        key: format!("inputs/acme/2026/11/22/{sha256}.png"),
+        content_type: content_type.to_owned(),
+        size_bytes: 10,
+        sha256: sha256.to_owned(),
+    };
+    Attachment { name: name.to_owned(), staged, facts: MediaFacts::default() }
+}
+
+fn parse_attached(body: &Value, attachments: &[Attachment]) -> Result<ParsedRequest, Vec<FieldError>> {
+    let catalogue = Catalogue::builtin().unwrap();
+    let context = RequestContext {
+        now: NOW.parse().unwrap(),
+        catalogue: &catalogue,
+        default_deadline_s: 3600,
+        exceptions: &Exceptions::default(),
+        idempotency_header: None,
+        attachments,
+    };
+    parse(body, &context)
+}
+
+#[test]
+fn a_file_sent_along_is_the_input() {
+    let body = video(json!({"input_url": "attachment:input"}));
+    let parsed = parse_attached(&body, &[attachment("input", "image/png", "aa")]).unwrap();
+    assert!(matches!(parsed.spec.input, Some(Input::Staged(staged)) if staged.sha256 == "aa"));
+}
+
+#[test]
+fn a_file_sent_along_that_does_not_fit_is_refused_with_its_reason() {
+    for (body, sent, field, expected) in [
+        (
+            video(json!({"input_url": "attachment:input"})),
+            vec![attachment("input", "image/gif", "aa")],
+            "input_url",
+            "image/webp",
+        ),
+        (video(json!({"input_url": "attachment:other"})), vec![], "input_url", "a file of that name"),
+        (video(json!({})), vec![attachment("mask", "image/png", "aa")], "mask", "no such file"),
+    ] {
+        let problems = parse_attached(&body, &sent).unwrap_err();
+        assert_eq!(problems[0].field, field, "{problems:?}");
+        assert!(problems[0].expected.contains(expected), "{problems:?}");
+    }
+}
+
+#[test]
+fn the_same_bytes_are_the_same_request_on_any_day() {
+    let body = video(json!({"input_url": "attachment:input"}));
+    let mut tomorrow = attachment("input", "image/png", "aa");
+    tomorrow.staged.key = "inputs/acme/2026/11/23/aa.png".to_owned();
+    let today = parse_attached(&body, &[attachment("input", "image/png", "aa")]).unwrap();
+    assert_eq!(parse_attached(&body, &[tomorrow]).unwrap().fingerprint, today.fingerprint);
+    let other = parse_attached(&body, &[attachment("input", "image/png", "bb")]).unwrap();
+    assert_ne!(other.fingerprint, today.fingerprint);
+}
+
+#[test]
+fn a_value_that_is_not_allowed_is_told_the_nearest_that_is() {
+    for (config, nearest) in [
+        (json!({"duration": 12}), "the nearest is 10"),
+        (json!({"ratio": "16:10"}), "the nearest is 1280:720"),
+        (json!({"ratio": "1280x720"}), "the nearest is 1280:720"),
+    ] {
+        let problems = problems(&video(json!({"config": config})));
+        assert!(problems[0].expected.ends_with(nearest), "{problems:?}");
+    }
 }
