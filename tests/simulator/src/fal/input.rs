@@ -7,8 +7,8 @@ use crate::fal::models::{Field, Model, Rule};
 use crate::fal::order::IMAGE_SIZES;
 use crate::state::State;
 
-/// Sides that a custom size may have (assumed, but for the upper end, which no model exceeds by much).
-const SIDE: std::ops::RangeInclusive<i64> = 8..=4096;
+/// Sides that a custom size may have (the upper end is that of the models' schemas, the lower is assumed).
+const SIDE: std::ops::RangeInclusive<i64> = 8..=14142;
 /// Most seconds of all transitions of `pikaframes` together.
 const TRANSITION_SECONDS: f64 = 25.0;
 

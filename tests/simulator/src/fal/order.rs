@@ -34,7 +34,7 @@ const ASPECT_RATIOS: [(&str, u32, u32); 11] = [
 /// The picture's size where it is not known, as when its URL leads elsewhere.
 const UNSEEN: Size = (1024, 1024);
 /// Sides of what is made from a picture.
-const SIDES: (u32, u32) = (8, 4096);
+const SIDES: (u32, u32) = (8, 14142);
 /// Frames a second of the models that say nothing of it.
 const FRAMES_PER_SECOND: u32 = 24;
 
