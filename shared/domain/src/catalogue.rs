@@ -273,6 +273,10 @@ struct ProviderFile {
 }
 
 #[cfg(test)]
+mod fal_tests;
+#[cfg(test)]
+mod pika_tests;
+#[cfg(test)]
 mod tests {
     use super::*;
 
@@ -327,12 +331,17 @@ mod tests {
         let catalogue = builtin();
         assert_eq!(
             catalogue.choose(Provider::Luma, Operation::VideoGen, None),
-            Err(Unserved::Provider { served_by: vec![Provider::Runway] })
+            Err(Unserved::Provider { served_by: vec![Provider::Fal, Provider::Runway, Provider::Pika] })
         );
         assert_eq!(
             catalogue.choose(Provider::Fal, Operation::Tts, None),
             Err(Unserved::Operation {
-                does: vec![Operation::ImageGen],
+                does: vec![
+                    Operation::ImageGen,
+                    Operation::ImageEdit,
+                    Operation::VideoGen,
+                    Operation::VideoFromImage
+                ],
                 served_by: vec![Provider::ElevenLabs]
             })
         );
