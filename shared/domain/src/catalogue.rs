@@ -281,6 +281,10 @@ mod deepgram_tests;
 #[cfg(test)]
 mod elevenlabs_tests;
 #[cfg(test)]
+mod fal_tests;
+#[cfg(test)]
+mod pika_tests;
+#[cfg(test)]
 mod tests {
     use super::*;
 
@@ -335,12 +339,19 @@ mod tests {
         let catalogue = builtin();
         assert_eq!(
             catalogue.choose(Provider::Luma, Operation::VideoGen, None),
-            Err(Unserved::Provider { served_by: vec![Provider::Replicate, Provider::Runway] })
+            Err(Unserved::Provider {
+                served_by: vec![Provider::Fal, Provider::Replicate, Provider::Runway, Provider::Pika]
+            })
         );
         assert_eq!(
             catalogue.choose(Provider::Fal, Operation::Tts, None),
             Err(Unserved::Operation {
-                does: vec![Operation::ImageGen],
+                does: vec![
+                    Operation::ImageGen,
+                    Operation::ImageEdit,
+                    Operation::VideoGen,
+                    Operation::VideoFromImage
+                ],
                 served_by: vec![Provider::ElevenLabs, Provider::Deepgram]
             })
         );

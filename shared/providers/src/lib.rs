@@ -40,7 +40,7 @@ pub use fal::FalOptions;
 pub use fetch::{FetchSettings, GuardedFetcher};
 pub use lookup::{Lookup, PrivateAddress, SystemLookup};
 pub use luma::LumaOptions;
-pub use pika::PikaOptions;
+pub use pika::{PikaMode, PikaOptions};
 pub use registry::Registry;
 pub use replicate::ReplicateOptions;
 pub use settings::{EndpointSettings, ProviderSettings, RunwayOptions, SetupError};

@@ -64,6 +64,13 @@ pub const RUNWAY: Adapter = Adapter {
     key_header: "authorization",
     key_scheme: "Bearer ",
 };
+pub const PIKA: Adapter = Adapter {
+    provider: Provider::Pika,
+    operation: Operation::VideoGen,
+    model: "pika-2.2",
+    key_header: "authorization",
+    key_scheme: "Key ",
+};
 
 impl Adapter {
     pub fn spec(&self) -> JobSpec {
@@ -151,6 +158,7 @@ impl Adapter {
             Provider::Deepgram => json_answer(200, nova()),
             Provider::Fal => fal(seen, base),
             Provider::Replicate => replicate(seen, base),
+            Provider::Pika => pika(seen, base),
             Provider::Runway => runway(seen),
             other => panic!("{other} has no adapter"),
         }
@@ -172,7 +180,17 @@ fn nova() -> Value {
 }
 
 fn fal(seen: &Seen, base: &str) -> Answer {
-    let own = format!("{base}/fal-ai/flux/requests/{OPERATION_ID}");
+    let image = json!({"url": "https://v3.fal.media/files/a.png", "content_type": "image/png"});
+    fal_queue(seen, base, "fal-ai/flux", json!({ "images": [image] }))
+}
+
+fn pika(seen: &Seen, base: &str) -> Answer {
+    let video = json!({"url": "https://v3.fal.media/files/a.mp4", "content_type": "video/mp4"});
+    fal_queue(seen, base, "fal-ai/pika", json!({ "video": video }))
+}
+
+fn fal_queue(seen: &Seen, base: &str, application: &str, result: Value) -> Answer {
+    let own = format!("{base}/{application}/requests/{OPERATION_ID}");
     let path = seen.target.as_str();
     let (status, body) = if seen.method == "POST" {
         let body = json!({
@@ -185,7 +203,7 @@ fn fal(seen: &Seen, base: &str) -> Answer {
     } else if path.ends_with("/cancel") {
         (202, json!({"status": "CANCELLATION_REQUESTED"}))
     } else {
-        (200, json!({"images": [{"url": "https://v3.fal.media/files/a.png", "content_type": "image/png"}]}))
+        (200, result)
     };
     json_answer(status, body)
 }

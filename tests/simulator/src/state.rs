@@ -7,6 +7,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use bytes::Bytes;
 use sha2::{Digest, Sha256};
 
+use crate::fal::FalUploads;
 use crate::journal::{Journal, Provider};
 use crate::media::{MediaSpec, Speech};
 use crate::options::Options;
@@ -32,6 +33,7 @@ pub(crate) struct State {
     pub(crate) script: Script,
     /// Files that were uploaded to Replicate.
     pub(crate) replicate_uploads: Uploads,
+    pub(crate) fal_uploads: FalUploads,
     tasks: Mutex<Tasks>,
     /// Ids of files that were uploaded, oldest first.
     uploads: Mutex<VecDeque<String>>,
@@ -56,6 +58,7 @@ impl State {
             options,
             script: Script::default(),
             replicate_uploads: Uploads::default(),
+            fal_uploads: FalUploads::default(),
             tasks: Mutex::default(),
             uploads: Mutex::default(),
             rendered: Mutex::default(),

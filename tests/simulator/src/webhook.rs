@@ -59,7 +59,10 @@ pub(crate) fn deliver_later(webhook: Webhook, state: Arc<State>) {
     tokio::spawn(async move {
         sleep(webhook.after).await;
         for _ in 0..webhook.tries.max(1) {
-            let Some(message) = (webhook.make)(&state) else { return };
+            // A message may hold facts of a file that has to be rendered first.
+            let (make, shared) = (Arc::clone(&webhook.make), Arc::clone(&state));
+            let made = tokio::task::spawn_blocking(move || make(&shared)).await;
+            let Ok(Some(message)) = made else { return };
             let path =
                 webhook.url.parse::<Uri>().map_or_else(|_| webhook.url.clone(), |url| url.path().to_owned());
             let sequence = state.journal.add(Entry {

@@ -12,9 +12,17 @@ mod deepgram;
 #[cfg(test)]
 mod elevenlabs_stt;
 #[cfg(test)]
+mod fal_inputs;
+#[cfg(test)]
+mod fal_storage;
+#[cfg(test)]
+mod fal_webhooks;
+#[cfg(test)]
 mod luma;
 #[cfg(test)]
 mod openai;
+#[cfg(test)]
+mod pika;
 #[cfg(test)]
 mod receiver;
 #[cfg(test)]
@@ -23,3 +31,5 @@ mod replicate;
 mod replicate_webhooks;
 #[cfg(test)]
 mod support;
+#[cfg(test)]
+mod tls;
