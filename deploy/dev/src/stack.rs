@@ -61,6 +61,8 @@ pub struct StackOptions {
     pub lease: Duration,
     /// Whether the simulated providers are told to call the api when their work has ended.
     pub has_callbacks: bool,
+    /// Whether Deepgram's transcripts come by callback.
+    pub deepgram_calls_back: bool,
     /// What an operator would change of the catalogue.
     pub catalogue: CatalogueSettings,
 }
@@ -86,6 +88,7 @@ impl StackOptions {
             },
             lease: Duration::from_secs(10),
             has_callbacks: false,
+            deepgram_calls_back: false,
             catalogue: CatalogueSettings::default(),
         }
     }
@@ -313,6 +316,7 @@ fn simulated(simulator: &Simulator, options: &StackOptions) -> ProviderSettings 
     let mut settings = ProviderSettings::default();
     settings.elevenlabs.base_url = base(Provider::ElevenLabs, "elevenlabs");
     settings.deepgram.base_url = base(Provider::Deepgram, "deepgram");
+    settings.deepgram.options.use_callback = options.deepgram_calls_back;
     settings.fal.base_url = base(Provider::Fal, "fal");
     settings.replicate.base_url = base(Provider::Replicate, "replicate");
     settings.stability.base_url = base(Provider::Stability, "stability");

@@ -3,6 +3,7 @@
 
 mod estimate;
 mod file_rule;
+mod matrix;
 mod model;
 mod open;
 mod overrides;
