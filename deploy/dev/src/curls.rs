@@ -20,8 +20,20 @@ pub(crate) fn text(api_url: &str, simulator_url: &str, key: &str, jobs: &[JobVie
         post("image_gen", r#"{"operation": "image_gen", "provider": "fal", "prompt": "a fox"}"#),
         post("video_gen", r#"{"operation": "video_gen", "provider": "runway", "prompt": "slow pan"}"#),
     ];
-    let image = jobs.iter().find(|job| job.operation == "image_gen").and_then(|job| job.assets.first());
-    if let Some(image) = image {
+    let first_of = |operation: &str| {
+        jobs.iter().find(|job| job.operation == operation).and_then(|job| job.assets.first())
+    };
+    if let Some(sound) = first_of("tts") {
+        let body =
+            format!(r#"{{"operation": "stt", "provider": "deepgram", "input_asset_id": "{}"}}"#, sound.id);
+        lines.push(post("stt, of the demo's speech", &body));
+    }
+    if let Some(image) = first_of("image_gen") {
+        let body = format!(
+            r#"{{"operation": "image_edit", "provider": "stability", "model": "remove-background", "input_asset_id": "{}"}}"#,
+            image.id
+        );
+        lines.push(post("image_edit, of the demo's image", &body));
         let body = format!(
             r#"{{"operation": "video_from_image", "provider": "runway", "prompt": "slow zoom", "input_asset_id": "{}"}}"#,
             image.id
@@ -33,6 +45,7 @@ pub(crate) fn text(api_url: &str, simulator_url: &str, key: &str, jobs: &[JobVie
             "a job; ?wait=25 waits for its end",
             &format!("/api/v1/media/jobs/{}?wait=25", job.id),
         ));
+        lines.push(get("what can be asked for", "/api/v1/media/models?operation=video_gen"));
         lines.push(get("jobs", "/api/v1/media/jobs?status=succeeded&limit=5"));
         if let Some(asset) = job.assets.first() {
             lines.push(get("a link to an asset", &format!("/api/v1/assets/{}/signed-url", asset.id)));

@@ -12,6 +12,9 @@ use crate::progress::Board;
 #[derive(Debug, Deserialize)]
 pub(crate) struct Wanted {
     pub(crate) name: String,
+    /// The job whose first asset is the input of this one.
+    #[serde(default)]
+    pub(crate) input_of: Option<String>,
     pub(crate) job: Value,
 }
 
@@ -52,28 +55,43 @@ impl JobView {
     }
 }
 
-/// Sends all jobs at once and follows each to its end.
+/// Sends all jobs that need no other and follows each to its end, then those that take what the first made.
 pub(crate) async fn run(api_url: &str, key: &str) -> Result<Vec<JobView>> {
     let client = reqwest::Client::builder().timeout(Duration::from_secs(40)).build()?;
     let board = Board::new();
-    let mut following = Vec::new();
-    for wanted in crate::wanted_jobs()? {
-        let answer = client
-            .post(format!("{api_url}/api/v1/media/jobs"))
-            .header("X-API-Key", key)
-            .json(&wanted.job)
-            .send()
-            .await?;
-        let job = view(answer).await.with_context(|| format!("the {} job was not accepted", wanted.name))?;
-        let row = board.row(&wanted.name);
-        let url = format!("{api_url}/api/v1/media/jobs/{}", job.id);
-        following.push(tokio::spawn(follow(client.clone(), url, key.to_owned(), job, row)));
+    let (second, first): (Vec<Wanted>, Vec<Wanted>) =
+        crate::wanted_jobs()?.into_iter().partition(|wanted| wanted.input_of.is_some());
+    let mut ended: Vec<(String, JobView)> = Vec::new();
+    for wave in [first, second] {
+        let mut following = Vec::new();
+        for mut wanted in wave {
+            if let Some(other) = &wanted.input_of {
+                let made = ended.iter().find(|(name, _)| name == other).map(|(_, job)| job);
+                let asset = made.and_then(|job| job.assets.first());
+                let asset =
+                    asset.with_context(|| format!("the {other} job made nothing for {}", wanted.name))?;
+                if let Some(body) = wanted.job.as_object_mut() {
+                    body.insert("input_asset_id".to_owned(), asset.id.clone().into());
+                }
+            }
+            let answer = client
+                .post(format!("{api_url}/api/v1/media/jobs"))
+                .header("X-API-Key", key)
+                .json(&wanted.job)
+                .send()
+                .await?;
+            let job =
+                view(answer).await.with_context(|| format!("the {} job was not accepted", wanted.name))?;
+            let row = board.row(&wanted.name);
+            let url = format!("{api_url}/api/v1/media/jobs/{}", job.id);
+            let follower = tokio::spawn(follow(client.clone(), url, key.to_owned(), job, row));
+            following.push((wanted.name, follower));
+        }
+        for (name, job) in following {
+            ended.push((name, job.await??));
+        }
     }
-    let mut ended = Vec::new();
-    for job in following {
-        ended.push(job.await??);
-    }
-    Ok(ended)
+    Ok(ended.into_iter().map(|(_, job)| job).collect())
 }
 
 async fn follow(

@@ -24,7 +24,8 @@ use crate::settings::{ProviderSettings, SetupError};
 use crate::stability::Stability;
 use crate::transport::Transport;
 
-/// Every provider. Each has an HTTP client of its own: connections and TLS sessions are kept by provider.
+/// Every provider. They share one HTTP client, which keeps connections and TLS sessions by host, that is by provider:
+/// a client of its own for each would only read the root certificates eight times.
 pub struct Registry {
     elevenlabs: Client<ElevenLabs>,
     deepgram: Client<Deepgram>,
@@ -43,54 +44,54 @@ impl Registry {
         let endpoints = settings.endpoints()?;
         let limits = settings.transport.limits();
         let foreign = Arc::new(Guarded::new(limits, exceptions, Arc::new(SystemLookup))?);
-        let transport = || Transport::new(&settings.transport);
+        let transport = Transport::new(&settings.transport)?;
         Ok(Self {
             elevenlabs: Client::new(
                 ElevenLabs::new(settings.elevenlabs.options.clone()),
                 endpoints.elevenlabs,
-                transport()?,
+                transport.clone(),
                 Arc::clone(&foreign),
             ),
             deepgram: Client::new(
                 Deepgram::new(settings.deepgram.options.clone()),
                 endpoints.deepgram,
-                transport()?,
+                transport.clone(),
                 Arc::clone(&foreign),
             ),
             fal: Client::new(
                 Fal::new(settings.fal.options.clone()),
                 endpoints.fal,
-                transport()?,
+                transport.clone(),
                 Arc::clone(&foreign),
             ),
             replicate: Client::new(
                 Replicate::new(settings.replicate.options.clone()),
                 endpoints.replicate,
-                transport()?,
+                transport.clone(),
                 Arc::clone(&foreign),
             ),
             stability: Client::new(
                 Stability::new(settings.stability.options.clone()),
                 endpoints.stability,
-                transport()?,
+                transport.clone(),
                 Arc::clone(&foreign),
             ),
             runway: Client::new(
                 Runway::new(settings.runway.options.clone()),
                 endpoints.runway,
-                transport()?,
+                transport.clone(),
                 Arc::clone(&foreign),
             ),
             pika: Client::new(
                 Pika::new(settings.pika.options.clone()),
                 endpoints.pika,
-                transport()?,
+                transport.clone(),
                 Arc::clone(&foreign),
             ),
             luma: Client::new(
                 Luma::new(settings.luma.options.clone()),
                 endpoints.luma,
-                transport()?,
+                transport.clone(),
                 Arc::clone(&foreign),
             ),
         })

@@ -38,6 +38,19 @@ fn the_readmes_eight_files_exist_and_are_eight() {
 }
 
 #[test]
+fn the_readmes_capability_matrix_is_that_of_the_catalogue() {
+    let readme = std::fs::read_to_string(root().join("README.md")).unwrap();
+    let start = readme.split("--example capability-matrix -->\n").nth(1).expect("the README has the matrix");
+    let shown = start.split("<!-- end of the capability matrix -->").next().unwrap();
+    let matrix = atelier_domain::catalogue::Catalogue::builtin().unwrap().capability_matrix();
+    assert_eq!(
+        shown.trim(),
+        matrix.trim(),
+        "make it anew: cargo run -p atelier-domain --example capability-matrix"
+    );
+}
+
+#[test]
 fn programs_name_adapters_in_one_file_only() {
     let adapters =
         ["atelier_redis_store", "atelier_s3_store", "atelier_providers", "atelier_vault", "atelier_runtime"];

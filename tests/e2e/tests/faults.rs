@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use atelier_dev::stack::by_provider;
 use atelier_domain::policy::Polling;
 use atelier_runtime::settings::TelemetrySettings;
 use serde_json::{Value, json};
@@ -113,7 +114,8 @@ async fn a_lost_answer_is_said_honestly_and_not_paid_again() {
 #[tokio::test]
 async fn a_video_that_never_ends_times_out_and_is_cancelled_at_the_provider() {
     let tune = |options: &mut atelier_dev::StackOptions| {
-        options.policy.polling = Polling { interval_ms: 100, max_checks: 5, timeout_ms: 30_000 };
+        options.policy.polling_by =
+            by_provider(Polling { interval_ms: 100, max_checks: 5, timeout_ms: 30_000 });
     };
     let running = Running::with(tune, &TelemetrySettings::default()).await;
     let job = failed(&running, &video("o [sim:stuck]"), "timeout").await;
