@@ -12,6 +12,10 @@
 //! | seed                               | 0 to 4294967295                           | partner documentation   | 2026-11-22 | assumed    |
 //! | image in the request               | 5 MB encoded, about 3.3 MB of bytes       | docs                    | 2026-11-22 | documented |
 //! | image by URL                       | at most 2048 characters                   | docs                    | 2026-11-22 | documented |
+//! | upload                             | `POST /v1/uploads` gives an address, form fields, a `runway://` name | docs, SDK | 2026-11-24 | documented |
+//! | upload to that address             | form of the fields, then `file`; no key   | Python SDK 5.24.0       | 2026-11-24 | documented |
+//! | uploaded files                     | 512 bytes to 200 MB, good for 24 h        | docs                    | 2026-11-24 | documented |
+//! | largest image                      | 16 MB, as by URL                          | docs (by URL)           | 2026-11-24 | assumed    |
 //! | image types                        | jpeg, png, webp                           | docs                    | 2026-11-22 | documented |
 //! | statuses                           | PENDING THROTTLED RUNNING SUCCEEDED FAILED CANCELLED | SDK types    | 2026-11-22 | documented |
 //! | an unknown status                  | still working                             | none                    | 2026-11-22 | assumed    |
@@ -38,14 +42,17 @@ use atelier_domain::ports::{Abandoned, Checked, InputForms, PreparedInput, Provi
 use http::Method;
 use serde_json::{Map, Value, json};
 
+mod failure;
 mod models;
+mod upload;
 
+use self::failure::{reason, submit_failure};
 use self::models::{DEFAULT_DURATION_S, Model, default_ratio, duration, model_for, own_ratio};
 use crate::exchange::{Body, Expects, Header, HttpReply, HttpRequest};
 use crate::settings::RunwayOptions;
 use crate::wire::{
-    Accepted, Answered, CheckStep, Endpoint, Look, Question, Wire, data_uri, free_call_error, invalid,
-    is_path_segment, key_header, malformed, unreadable_acceptance,
+    Accepted, Answered, CheckStep, Endpoint, FileBytes, Look, Question, UploadStep, Wire, data_uri,
+    free_call_error, invalid, is_path_segment, key_header, malformed, unreadable_acceptance,
 };
 
 /// The provider's own host.
@@ -54,12 +61,13 @@ pub(crate) const BASE_URL: &str = "https://api.dev.runwayml.com";
 pub(crate) const API_VERSION: &str = "2024-11-06";
 /// What stays below 5 MB when it is encoded, by the provider's own reckoning.
 pub(crate) const MAX_INLINE_IMAGE_BYTES: usize = 3_300_000;
+/// Largest image by URL, and so the largest that it is made for.
+pub(crate) const MAX_IMAGE_BYTES: usize = 16_000_000;
 
 const CREDIT_MICRO_USD: f64 = 10_000.0;
 const MAX_PROMPT_UNITS: usize = 1_000;
 const MAX_IMAGE_URL_CHARS: usize = 2_048;
 const IMAGE_TYPES: [&str; 3] = ["image/jpeg", "image/png", "image/webp"];
-const MODEL_END_WORDS: [&str; 5] = ["retired", "deprecated", "no longer", "end of life", "not available"];
 
 /// The protocol of Runway.
 pub(crate) struct Runway {
@@ -97,7 +105,42 @@ impl Wire for Runway {
     const PROVIDER: Provider = Provider::Runway;
 
     fn input_forms(&self, _spec: &JobSpec, _option: Option<&str>) -> InputForms {
-        InputForms { takes_url: true, max_bytes: Some(self.options.max_inline_image_bytes as u64) }
+        InputForms { takes_url: true, max_bytes: Some(self.options.max_image_bytes as u64) }
+    }
+
+    fn encode_upload(
+        &self,
+        file: &FileBytes<'_>,
+        _spec: &JobSpec,
+        key: &ProviderKey,
+        endpoint: &Endpoint,
+    ) -> Result<Option<HttpRequest>, ProviderError> {
+        if file.bytes.len() <= self.options.max_inline_image_bytes {
+            return Ok(None);
+        }
+        let content_type = image_type(file.content_type)?;
+        let size = file.bytes.len();
+        let max = self.options.max_image_bytes;
+        if size > max {
+            return Err(invalid(format!("the image has {size} bytes, at most {max} are taken")));
+        }
+        Ok(Some(HttpRequest {
+            method: Method::POST,
+            url: endpoint.url(["v1", "uploads"]),
+            template: Some("/v1/uploads"),
+            headers: self.headers(key)?,
+            body: Body::Json(upload::wish(content_type)),
+            expects: Expects::Text,
+        }))
+    }
+
+    fn decode_upload(
+        &self,
+        reply: &HttpReply,
+        file: &FileBytes<'_>,
+        _endpoint: &Endpoint,
+    ) -> Result<UploadStep, ProviderError> {
+        upload::next(reply, image_type(file.content_type)?, file.bytes)
     }
 
     fn encode_submit(&self, call: &SubmitCall, endpoint: &Endpoint) -> Result<HttpRequest, ProviderError> {
@@ -134,7 +177,7 @@ impl Wire for Runway {
         now: Timestamp,
     ) -> Result<Answered, ProviderError> {
         if !reply.head.is_success() {
-            return Err(self.submit_failure(reply, now));
+            return Err(submit_failure(reply, &self.options, now));
         }
         let body = reply.json().unwrap_or(Value::Null);
         match body.get("id").and_then(Value::as_str).filter(|id| is_path_segment(id)) {
@@ -226,12 +269,7 @@ fn prompt_image(input: Option<&PreparedInput>, max_bytes: usize) -> Result<Strin
         }
         Some(PreparedInput::Url(url)) => Ok(url.clone()),
         Some(PreparedInput::Bytes { content_type, bytes }) => {
-            let named = essence(content_type);
-            let content_type = if named == "image/jpg" { "image/jpeg" } else { named.as_str() };
-            if !IMAGE_TYPES.contains(&content_type) {
-                let known = IMAGE_TYPES.join(", ");
-                return Err(invalid(format!("the image is `{content_type}`; one of {known} was expected")));
-            }
+            let content_type = image_type(content_type)?;
             if bytes.len() > max_bytes {
                 let size = bytes.len();
                 return Err(invalid(format!(
@@ -241,6 +279,16 @@ fn prompt_image(input: Option<&PreparedInput>, max_bytes: usize) -> Result<Strin
             Ok(data_uri(content_type, bytes))
         }
     }
+}
+
+/// The image's type as the provider names it.
+fn image_type(content_type: &str) -> Result<&'static str, ProviderError> {
+    let named = essence(content_type);
+    let wanted = if named == "image/jpg" { "image/jpeg" } else { named.as_str() };
+    IMAGE_TYPES.iter().copied().find(|known| *known == wanted).ok_or_else(|| {
+        let known = IMAGE_TYPES.join(", ");
+        invalid(format!("the image is `{wanted}`; one of {known} was expected"))
+    })
 }
 
 /// `duration` and `ratio` are always sent, so that cost and behaviour do not hang on the server's defaults.
@@ -331,62 +379,6 @@ fn percent(progress: f64) -> Option<u8> {
 fn usd(credits: f64) -> Option<ReportedCost> {
     (credits.is_finite() && credits >= 0.0)
         .then(|| ReportedCost::Amount(MicroUsd((credits * CREDIT_MICRO_USD).round() as u64)))
-}
-
-// ---------------------------------------------------------------- errors
-
-impl Runway {
-    fn submit_failure(&self, reply: &HttpReply, now: Timestamp) -> ProviderError {
-        let message = reason(reply);
-        let http_status = reply.head.status;
-        let status = http_status.to_string();
-        match http_status {
-            400..=499 if message.to_ascii_lowercase().contains("enough credits") => {
-                ProviderError::Quota { message }
-            }
-            400 | 404 | 410 | 422 if refuses_model(reply, &message) => {
-                ProviderError::ModelRetired { message }
-            }
-            401 | 403 => ProviderError::Unauthorized { message },
-            402 => ProviderError::Quota { message },
-            429 => ProviderError::RateLimited { message, retry_after: reply.head.retry_after(Some(now)) },
-            408 | 425 | 503 => ProviderError::Unavailable { message, status },
-            502 if self.options.resubmit_on_load_shedding => ProviderError::Unavailable { message, status },
-            500..=599 => ProviderError::UnknownOutcome { message: format!("HTTP {http_status}: {message}") },
-            400..=499 => ProviderError::Invalid { message, status },
-            _ => free_call_error(reply, message),
-        }
-    }
-}
-
-/// Whether the refusal concerns the model. The names sent are all from `MODELS`, so a model that the provider does
-/// not know is one that it knows no longer.
-fn refuses_model(reply: &HttpReply, message: &str) -> bool {
-    let body = reply.json().unwrap_or(Value::Null);
-    let is_at_model = |issue: &Value| {
-        let place = issue.get("path").and_then(Value::as_array).and_then(|path| path.first());
-        place.and_then(Value::as_str) == Some("model")
-    };
-    let issues = body.get("issues").and_then(Value::as_array);
-    let text = message.to_ascii_lowercase();
-    issues.is_some_and(|issues| issues.iter().any(is_at_model))
-        || (text.contains("model") && MODEL_END_WORDS.iter().any(|word| text.contains(word)))
-}
-
-/// The provider's own words: `error`, then `message`, with the issues of a validation.
-fn reason(reply: &HttpReply) -> String {
-    let body = reply.json().unwrap_or(Value::Null);
-    let Some(text) = ["error", "message"].iter().find_map(|name| body.get(*name)?.as_str()) else {
-        return reply.plain_reason();
-    };
-    let issues = body.get("issues").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
-    let told = issues.iter().take(3).map(|issue| {
-        let place = issue.get("path").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
-        let place: Vec<String> =
-            place.iter().map(|part| part.as_str().map_or_else(|| part.to_string(), str::to_owned)).collect();
-        format!("{}: {}", place.join("."), issue.get("message").and_then(Value::as_str).unwrap_or("is wrong"))
-    });
-    std::iter::once(text.to_owned()).chain(told).collect::<Vec<_>>().join("; ")
 }
 
 #[cfg(test)]

@@ -148,6 +148,74 @@ fn what_cannot_be_right_is_not_sent_and_the_message_says_what_would_be() {
     }
 }
 
+fn upload_of(content_type: &str, length: usize) -> Result<Option<HttpRequest>, ProviderError> {
+    let bytes = Bytes::from(vec![1; length]);
+    let call = from_image("gen4_turbo", json!({}));
+    let file = FileBytes { option: None, content_type, bytes: &bytes };
+    wire().encode_upload(&file, &call.spec, &call.key, &endpoint("http://video.test"))
+}
+
+#[test]
+fn a_large_image_asks_for_an_address() {
+    assert_eq!(
+        shown(&upload_of("image/jpg; q=1", 3_300_001).unwrap().unwrap()),
+        "POST http://video.test/v1/uploads\n\
+         authorization: Bearer KEY\n\
+         x-runway-version: 2024-11-06\n\
+         {\"filename\":\"image.jpg\",\"type\":\"ephemeral\"}"
+    );
+    assert!(upload_of("image/png", 3_300_000).unwrap().is_none(), "it fits into the request");
+}
+
+#[test]
+fn an_image_that_no_upload_makes_right_is_refused() {
+    for (content_type, length, part) in [
+        ("image/gif", 3_300_001, "image/jpeg, image/png, image/webp was expected"),
+        ("image/png", 16_000_001, "at most 16000000 are taken"),
+    ] {
+        match upload_of(content_type, length) {
+            Err(ProviderError::Invalid { message, .. }) => assert!(message.contains(part), "{message}"),
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+#[test]
+fn every_reply_to_an_upload_has_its_meaning() {
+    let bytes = Bytes::from_static(b"png");
+    let file = FileBytes { option: None, content_type: "image/png", bytes: &bytes };
+    let told = |name: &str| {
+        let reply = load(Provider::Runway, name);
+        match wire().decode_upload(&reply, &file, &endpoint("http://video.test")) {
+            Ok(UploadStep::Then { request, url }) => format!("{}\nas {url}", shown(&request)),
+            Ok(UploadStep::Done { url }) => format!("done {url}"),
+            Err(error) => format!("{} {error}", error.label()),
+        }
+    };
+    assert_eq!(
+        told("upload_200"),
+        "POST https://uploads.example.com/bucket\n\nkey = uploads/1\npolicy = POLICY\n\
+         file = file file.png image/png 3 bytes\nas runway://uploads/1"
+    );
+    for (name, expected) in [
+        ("upload_200_no_fields", "malformed the fields"),
+        ("upload_200_odd_field", "malformed the fields"),
+        ("upload_200_odd_uri", "malformed the upload has no runway:// name"),
+        ("upload_200_no_address", "malformed the upload names no address"),
+        ("upload_200_not_json", "malformed the upload names no address"),
+        ("upload_400_no_credits", "quota Uploads need purchased credits."),
+        ("upload_400_validation", "invalid Validation of body failed; filename: Required"),
+        ("upload_401", "unauthorized The API key you provided is invalid."),
+        ("upload_404", "malformed Not found"),
+        ("upload_429", "rate_limited Too Many Requests"),
+        ("upload_502_page", "unavailable it answered HTTP 502"),
+    ] {
+        let told = told(name);
+        let (label, message) = expected.split_once(' ').unwrap();
+        assert!(told.starts_with(label) && told.contains(message), "{name}: {told}");
+    }
+}
+
 #[test]
 fn checks_and_cancels_address_the_task() {
     let spec = from_text(json!({})).spec;

@@ -80,8 +80,10 @@ pub struct RunwayOptions {
     /// Whether a 502 to a paid call counts as load shedding, that is as work not taken. The provider's pages say so,
     /// but a proxy also answers 502 when the reply got lost; off, because then the work would be paid twice.
     pub resubmit_on_load_shedding: bool,
-    /// Largest image sent inside the request, before encoding.
+    /// Largest image sent inside the request, before encoding. Larger ones are uploaded first.
     pub max_inline_image_bytes: usize,
+    /// Largest image at all. The provider states it for images by URL only; its uploads take more.
+    pub max_image_bytes: usize,
 }
 
 impl Default for RunwayOptions {
@@ -90,6 +92,7 @@ impl Default for RunwayOptions {
             api_version: runway::API_VERSION.to_owned(),
             resubmit_on_load_shedding: false,
             max_inline_image_bytes: runway::MAX_INLINE_IMAGE_BYTES,
+            max_image_bytes: runway::MAX_IMAGE_BYTES,
         }
     }
 }

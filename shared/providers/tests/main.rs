@@ -11,6 +11,8 @@ mod fetch;
 #[cfg(test)]
 mod happy;
 #[cfg(test)]
+mod runway;
+#[cfg(test)]
 mod spans;
 #[cfg(test)]
 mod stand;
