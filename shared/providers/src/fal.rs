@@ -52,7 +52,7 @@ use atelier_domain::operation::Provider;
 use atelier_domain::ports::{
     Abandoned, Callback, CallbackRefusal, CallbackRequest, InputForms, ProviderKey, SubmitCall,
 };
-use serde::{Deserialize, Deserializer};
+use serde::Deserialize;
 use url::Url;
 
 pub(crate) mod callback;
@@ -63,6 +63,7 @@ pub(crate) mod storage;
 
 use self::queue::ModelPath;
 use crate::exchange::{HttpReply, HttpRequest};
+use crate::settings::web_url;
 use crate::wire::{Answered, CheckStep, Endpoint, FileBytes, Look, Question, UploadStep, Wire};
 
 /// The provider's own host.
@@ -212,12 +213,6 @@ impl Wire for Fal {
     ) -> Result<Callback, CallbackRefusal> {
         callback::judge(request, keys.unwrap_or_default(), self.options.callback_tolerance(), now)
     }
-}
-
-fn web_url<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Url>, D::Error> {
-    let text = Option::<String>::deserialize(deserializer)?;
-    let url = text.map(|text| crate::settings::base_url(&text)).transpose();
-    url.map_err(|problem| serde::de::Error::custom(format!("the URL {problem}")))
 }
 
 #[cfg(test)]

@@ -151,7 +151,7 @@ fn what_cannot_be_right_is_not_sent_and_the_message_says_what_would_be() {
 fn upload_of(content_type: &str, length: usize) -> Result<Option<HttpRequest>, ProviderError> {
     let bytes = Bytes::from(vec![1; length]);
     let call = from_image("gen4_turbo", json!({}));
-    let file = FileBytes { option: None, content_type, bytes: &bytes };
+    let file = FileBytes { content_type, bytes: &bytes };
     wire().encode_upload(&file, &call.spec, &call.key, &endpoint("http://video.test"))
 }
 
@@ -183,7 +183,7 @@ fn an_image_that_no_upload_makes_right_is_refused() {
 #[test]
 fn every_reply_to_an_upload_has_its_meaning() {
     let bytes = Bytes::from_static(b"png");
-    let file = FileBytes { option: None, content_type: "image/png", bytes: &bytes };
+    let file = FileBytes { content_type: "image/png", bytes: &bytes };
     let told = |name: &str| {
         let reply = load(Provider::Runway, name);
         match wire().decode_upload(&reply, &file, &endpoint("http://video.test")) {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use url::Url;
 
 use crate::deepgram::DeepgramOptions;
@@ -212,6 +212,12 @@ pub(crate) fn base_url(text: &str) -> Result<Url, String> {
         return Err("holds a query or a fragment".to_owned());
     }
     Ok(url)
+}
+
+pub(crate) fn web_url<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Url>, D::Error> {
+    let text = Option::<String>::deserialize(deserializer)?;
+    let url = text.map(|text| crate::settings::base_url(&text)).transpose();
+    url.map_err(|problem| serde::de::Error::custom(format!("the URL {problem}")))
 }
 
 #[cfg(test)]

@@ -64,6 +64,13 @@ pub const RUNWAY: Adapter = Adapter {
     key_header: "authorization",
     key_scheme: "Bearer ",
 };
+pub const LUMA: Adapter = Adapter {
+    provider: Provider::Luma,
+    operation: Operation::VideoGen,
+    model: "ray-2",
+    key_header: "authorization",
+    key_scheme: "Bearer ",
+};
 pub const PIKA: Adapter = Adapter {
     provider: Provider::Pika,
     operation: Operation::VideoGen,
@@ -160,6 +167,7 @@ impl Adapter {
             Provider::Replicate => replicate(seen, base),
             Provider::Pika => pika(seen, base),
             Provider::Runway => runway(seen),
+            Provider::Luma => luma(seen),
             other => panic!("{other} has no adapter"),
         }
     }
@@ -229,6 +237,17 @@ fn replicate(seen: &Seen, base: &str) -> Answer {
         _ => {
             json_answer(200, prediction("succeeded", json!(["https://replicate.delivery/xezq/a/out-0.webp"])))
         }
+    }
+}
+
+fn luma(seen: &Seen) -> Answer {
+    match seen.method.as_str() {
+        "POST" => json_answer(201, json!({"id": OPERATION_ID, "state": "queued"})),
+        "DELETE" => answer(204, "text/plain", ""),
+        _ => json_answer(
+            200,
+            json!({"id": OPERATION_ID, "state": "completed", "assets": {"video": "https://cdn.example.com/a.mp4"}}),
+        ),
     }
 }
 

@@ -19,6 +19,7 @@ macro_rules! contract {
         mod fal { $( #[tokio::test] async fn $case() { super::$case(crate::adapters::FAL).await } )+ }
         mod replicate { $( #[tokio::test] async fn $case() { super::$case(crate::adapters::REPLICATE).await } )+ }
         mod pika { $( #[tokio::test] async fn $case() { super::$case(crate::adapters::PIKA).await } )+ }
+        mod luma { $( #[tokio::test] async fn $case() { super::$case(crate::adapters::LUMA).await } )+ }
         mod runway { $( #[tokio::test] async fn $case() { super::$case(crate::adapters::RUNWAY).await } )+ }
     };
 }

@@ -129,7 +129,6 @@ fn each_problem_names_its_field_and_what_would_be_right() {
         (video(json!({"operation": "dance"})), "operation", "`dance`", "video_from_image"),
         (video(json!({"provider": "acme"})), "provider", "`acme`", "elevenlabs"),
         (video(json!({"operation": 7})), "operation", "a number", "a string"),
-        (video(json!({"provider": "luma"})), "provider", "not served yet", "runway"),
         (
             video(json!({"provider": "elevenlabs"})),
             "provider",
