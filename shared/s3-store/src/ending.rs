@@ -2,6 +2,10 @@
 //!
 //! A file that was cut cleanly has a plausible beginning and, when its source gave no length, nothing else that shows it.
 
+mod text;
+
+use self::text::{Json, Text};
+
 /// Watches for a format's end. Formats without a rule are taken as they come.
 #[derive(Debug)]
 pub(crate) enum Ending {
@@ -11,9 +15,9 @@ pub(crate) enum Ending {
     Marker(Marker),
     /// WebP: a length in the header.
     Riff(Riff),
-    /// Text: UTF-8 to the last byte.
+    /// Text: UTF-8 without NUL to the last byte.
     Text(Text),
-    /// JSON: UTF-8, all brackets and strings closed.
+    /// JSON: one document, its brackets and strings closed.
     Json(Json),
     /// Nothing to tell it by.
     Unchecked,
@@ -59,64 +63,6 @@ impl Ending {
             Self::Json(json) => json.finish(),
             Self::Unchecked => Ok(()),
         }
-    }
-}
-
-/// UTF-8, with a character that is cut between two pieces kept for the next.
-#[derive(Debug, Default)]
-pub(crate) struct Text {
-    cut: Vec<u8>,
-}
-
-impl Text {
-    fn feed(&mut self, bytes: &[u8]) -> Result<(), String> {
-        let mut whole = std::mem::take(&mut self.cut);
-        whole.extend_from_slice(bytes);
-        match std::str::from_utf8(&whole) {
-            Ok(_) => Ok(()),
-            Err(error) if error.error_len().is_none() => {
-                self.cut = whole.get(error.valid_up_to()..).unwrap_or_default().to_vec();
-                Ok(())
-            }
-            Err(_) => Err("it is not UTF-8 text".to_owned()),
-        }
-    }
-
-    fn finish(&self) -> Result<(), String> {
-        if self.cut.is_empty() { Ok(()) } else { Err("the text ends within a character".to_owned()) }
-    }
-}
-
-/// Brackets and strings of a JSON document. It is no parser: what it lets through is whole, not necessarily right.
-#[derive(Debug, Default)]
-pub(crate) struct Json {
-    text: Text,
-    depth: u64,
-    is_in_string: bool,
-    is_escaped: bool,
-}
-
-impl Json {
-    fn feed(&mut self, bytes: &[u8]) -> Result<(), String> {
-        self.text.feed(bytes)?;
-        for byte in bytes {
-            match byte {
-                _ if self.is_escaped => self.is_escaped = false,
-                b'\\' if self.is_in_string => self.is_escaped = true,
-                b'"' => self.is_in_string = !self.is_in_string,
-                b'{' | b'[' if !self.is_in_string => self.depth += 1,
-                b'}' | b']' if !self.is_in_string => {
-                    self.depth = self.depth.checked_sub(1).ok_or("the JSON closes a bracket too many")?;
-                }
-                _ => {}
-            }
-        }
-        Ok(())
-    }
-
-    fn finish(&self) -> Result<(), String> {
-        self.text.finish()?;
-        if self.depth > 0 || self.is_in_string { Err("the JSON is not closed".to_owned()) } else { Ok(()) }
     }
 }
 
@@ -323,6 +269,22 @@ mod tests {
         for length in 1..json.len() {
             assert!(ends("application/json", &json[..length]).is_err(), "cut to {length}");
         }
+        assert_eq!(ends("text/plain; charset=utf-8", b"esc \x1b and bell \x07"), Ok(()));
+        assert!(ends("text/plain; charset=utf-8", b"a\0b").is_err());
+        assert!(ends("text/plain; charset=utf-8", b"\xffa").is_err());
+    }
+
+    #[test]
+    fn json_is_one_document_with_brackets_that_match() {
+        for whole in ["{}", " [1, \"}\"]\r\n", "{\"grüß\": [[], {}, \"\\\\\"]}"] {
+            assert_eq!(ends("application/json", whole.as_bytes()), Ok(()), "{whole}");
+        }
+        for other in ["{]", "{}{}", "{} and more", "\u{feff}{}", "\"text\"", "}", "[\"a]", "{}\"", " "] {
+            assert!(ends("application/json", other.as_bytes()).is_err(), "{other}");
+        }
+        let deep = |levels: usize| ["[".repeat(levels), "]".repeat(levels)].concat();
+        assert_eq!(ends("application/json", deep(128).as_bytes()), Ok(()));
+        assert!(ends("application/json", deep(129).as_bytes()).is_err());
     }
 
     #[test]

@@ -30,7 +30,7 @@ pub(crate) struct Inspector {
 /// Before and after the type is known.
 enum Look {
     Head(Vec<u8>),
-    Decided { content_type: String, ending: Ending, probe: Probe },
+    Decided { content_type: String, ending: Ending, probe: Box<Probe> },
 }
 
 impl Inspector {
@@ -119,7 +119,7 @@ impl Inspector {
         };
         let content_type = decide(self.object.expects, self.object.claimed_type.as_deref(), sniff(head))?;
         let mut ending = Ending::of(&content_type);
-        let mut probe = Probe::of(&content_type);
+        let mut probe = Box::new(Probe::of(&content_type));
         for bytes in [head, rest] {
             ending.feed(bytes)?;
             probe.feed(bytes);
@@ -184,6 +184,28 @@ mod tests {
         );
         assert_eq!(inspect(None, 13, GIF).unwrap_err(), "it is longer than the limit of 13 bytes");
         assert_eq!(inspect(Some(14), 13, b"").unwrap_err(), "14 bytes were announced, the limit is 13");
+    }
+
+    #[test]
+    fn a_text_is_what_is_text_to_its_last_byte() {
+        let text = |bytes: &[u8]| {
+            let object = NewObject {
+                key_prefix: "a/0".to_owned(),
+                claimed_type: None,
+                expects: ExpectedContent::Text,
+                length_bytes: None,
+            };
+            let mut inspector = Inspector::new(object, u64::MAX)?;
+            bytes.chunks(5).try_for_each(|piece| inspector.feed(piece))?;
+            inspector.finish()
+        };
+        for words in [&b""[..], b"GIF89a is a format", b"\x0bspoken", "\u{feff}".as_bytes()] {
+            assert_eq!(text(words).unwrap().content_type, PLAIN_TEXT, "{words:?}");
+        }
+        let long = [&[b'a'; 3 * HEAD_BYTES][..], b"\0"].concat();
+        for other in [GIF, b"\x89PNG\r\n\x1a\n", &long] {
+            assert!(text(other).is_err(), "{} bytes", other.len());
+        }
     }
 
     #[test]

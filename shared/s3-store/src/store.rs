@@ -165,7 +165,9 @@ impl AssetStore for S3Store {
         let key_prefix = object.key_prefix.clone();
         let mut intake = Intake::new(object, body, &self.shared.settings)?;
         let first = intake.next_part().await?;
-        let content_type = intake.content_type().unwrap_or("application/octet-stream").to_owned();
+        // An object that ends with its first part has a verdict even where it was too short for one before, or empty.
+        let known = first.facts.as_ref().map(|facts| facts.content_type.as_str()).or(intake.content_type());
+        let content_type = known.unwrap_or("application/octet-stream").to_owned();
         let key = format!("{key_prefix}.{}", extension_of(&content_type));
         let facts = match first.facts {
             Some(facts) => {

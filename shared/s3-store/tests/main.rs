@@ -14,3 +14,4 @@ mod memory;
 mod refusals;
 mod round_trips;
 mod spans;
+mod texts;

@@ -1,5 +1,4 @@
-//! Large objects in little memory. The measure is that of the whole process, so this test wants one of its own, as
-//! `cargo nextest` gives it.
+//! Large objects in little memory. The measure is that of the whole process, so this test runs itself in one of its own.
 
 use std::time::Instant;
 
@@ -30,6 +29,21 @@ fn status(name: &str) -> u64 {
 
 #[tokio::test]
 async fn half_a_gigabyte_passes_through_less_than_32_mebibytes() {
+    const ALONE: &str = "S3_STORE_TEST_ALONE";
+    let name = "memory::half_a_gigabyte_passes_through_less_than_32_mebibytes";
+    if std::env::var_os(ALONE).is_some() {
+        return measure().await;
+    }
+    let child = tokio::process::Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", name, "--nocapture"])
+        .env(ALONE, "1")
+        .output();
+    let output = child.await.unwrap();
+    print!("{}", String::from_utf8_lossy(&output.stdout));
+    assert!(output.status.success(), "{output:?}");
+}
+
+async fn measure() {
     let bench = Bench::start().await;
     let store = S3Store::connect(S3Settings { part_size_bytes: 8 << 20, ..bench.settings() }).await.unwrap();
     // The first call brings the code of client and server into memory.

@@ -1,5 +1,5 @@
-//! Ogg: pages with a position each (RFC 3533). Opus counts at 48 kHz (RFC 7845), Vorbis at the rate of its header.
-//! Streams that follow one another are added up.
+//! Ogg: pages with a position each (RFC 3533). Opus counts at 48 kHz (RFC 7845), Vorbis and FLAC at the rate of their
+//! header. Of streams side by side the first with sound counts; streams that follow one another are added up.
 
 use atelier_domain::asset::MediaFacts;
 
@@ -16,12 +16,20 @@ pub(super) struct Ogg {
     header: Vec<u8>,
     body: Vec<u8>,
     body_left: usize,
-    is_first_page: bool,
-    codec: Option<&'static str>,
+    /// Serial number of the stream whose first page streams by, where it may be the one that counts.
+    beginning: Option<u32>,
+    stream: Option<Stream>,
+    done_ms: u64,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Stream {
+    serial: u32,
+    codec: &'static str,
     rate: u64,
+    /// Samples before the sound.
     skipped: u64,
     position: u64,
-    done_ms: u64,
 }
 
 impl Ogg {
@@ -29,13 +37,13 @@ impl Ogg {
         while !bytes.is_empty() {
             if self.body_left > 0 {
                 let (taken, rest) = bytes.split_at(self.body_left.min(bytes.len()));
-                if self.is_first_page {
+                if self.beginning.is_some() {
                     keep(&mut self.body, taken, FIRST_PAGE_BYTES);
                 }
                 self.body_left -= taken.len();
                 bytes = rest;
-                if self.body_left == 0 && self.is_first_page {
-                    self.identify();
+                if self.body_left == 0 {
+                    self.close();
                 }
                 continue;
             }
@@ -44,7 +52,7 @@ impl Ogg {
             self.header.extend_from_slice(taken);
             bytes = rest;
             if self.header.len() >= PAGE_HEADER_BYTES && self.header.len() == self.header_bytes() {
-                self.page();
+                self.open();
             }
         }
     }
@@ -54,62 +62,106 @@ impl Ogg {
         PAGE_HEADER_BYTES + self.header.get(PAGE_HEADER_BYTES - 1).map_or(0, |count| usize::from(*count))
     }
 
-    fn page(&mut self) {
+    fn open(&mut self) {
         let header = std::mem::take(&mut self.header);
+        self.beginning = None;
         if !header.starts_with(b"OggS") {
             // Not in step any more: the rest is passed over.
             self.body_left = usize::MAX;
-            self.is_first_page = false;
             return;
         }
-        self.is_first_page = header.get(5).is_some_and(|flags| flags & BEGINS_STREAM != 0);
-        if self.is_first_page {
-            self.done_ms = self.done_ms.saturating_add(self.present_ms());
-            self.position = 0;
+        let segments = header.get(PAGE_HEADER_BYTES..).unwrap_or_default();
+        self.body_left = segments.iter().map(|length| usize::from(*length)).sum();
+        let serial = word(&header, 14);
+        if header.get(5).is_some_and(|flags| flags & BEGINS_STREAM != 0) {
             self.body.clear();
+            self.beginning = Some(serial).filter(|_| self.stream.is_none_or(|stream| stream.position > 0));
+        } else if let Some(stream) = self.stream.as_mut().filter(|stream| stream.serial == serial) {
+            let position = u64::from(word(&header, 10)) << 32 | u64::from(word(&header, 6));
+            // All ones: no packet ends on this page.
+            if position != u64::MAX {
+                stream.position = stream.position.max(position);
+            }
         }
-        let position =
-            header.get(6..).and_then(|rest| rest.first_chunk::<8>()).map(|bytes| u64::from_le_bytes(*bytes));
-        // All ones: no packet ends on this page.
-        if let Some(position) = position.filter(|position| *position != u64::MAX) {
-            self.position = self.position.max(position);
-        }
-        self.body_left = header
-            .get(PAGE_HEADER_BYTES..)
-            .unwrap_or_default()
-            .iter()
-            .map(|length| usize::from(*length))
-            .sum();
     }
 
-    fn identify(&mut self) {
-        self.is_first_page = false;
-        let word = |at: usize| {
-            self.body
-                .get(at..)
-                .and_then(|rest| rest.first_chunk::<4>())
-                .map_or(0, |bytes| u32::from_le_bytes(*bytes))
-        };
-        if self.body.starts_with(b"OpusHead") {
-            (self.codec, self.rate) = (Some("opus"), OPUS_RATE);
-            self.skipped = u64::from(word(10) & 0xffff);
+    fn close(&mut self) {
+        let Some(serial) = self.beginning.take() else { return };
+        let (codec, rate, skipped) = if self.body.starts_with(b"OpusHead") {
+            ("opus", OPUS_RATE, u64::from(word(&self.body, 10) & 0xffff))
         } else if self.body.starts_with(b"\x01vorbis") {
-            (self.codec, self.rate, self.skipped) = (Some("vorbis"), u64::from(word(12)), 0);
+            ("vorbis", u64::from(word(&self.body, 12)), 0)
         } else if self.body.starts_with(b"\x7fFLAC") {
-            (self.codec, self.rate) = (Some("flac"), 0);
-        }
+            // Behind nine bytes of its own comes a FLAC's beginning, with the rate in the first 20 of these bits.
+            ("flac", u64::from(word(&self.body, 27).swap_bytes() >> 12), 0)
+        } else {
+            return;
+        };
+        self.done_ms = self.total_ms();
+        self.stream = Some(Stream { serial, codec, rate, skipped, position: 0 });
     }
 
-    fn present_ms(&self) -> u64 {
-        milliseconds(self.position.saturating_sub(self.skipped), self.rate).unwrap_or(0)
+    fn total_ms(&self) -> u64 {
+        let present = self
+            .stream
+            .and_then(|stream| milliseconds(stream.position.saturating_sub(stream.skipped), stream.rate));
+        self.done_ms.saturating_add(present.unwrap_or(0))
     }
 
     pub(super) fn facts(&self) -> MediaFacts {
-        let duration_ms = self.done_ms.saturating_add(self.present_ms());
         MediaFacts {
-            duration_ms: (duration_ms > 0).then_some(duration_ms),
-            codec: self.codec.map(str::to_owned),
+            duration_ms: Some(self.total_ms()),
+            codec: self.stream.map(|stream| stream.codec.to_owned()),
             ..MediaFacts::default()
         }
+    }
+}
+
+/// A little-endian number; nothing where there is none.
+fn word(bytes: &[u8], at: usize) -> u32 {
+    let found = bytes.get(at..).and_then(|rest| rest.first_chunk::<4>());
+    found.map_or(0, |bytes| u32::from_le_bytes(*bytes))
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::probe::tests::facts;
+
+    fn page(flags: u8, position: u64, serial: u32, body: &[u8]) -> Vec<u8> {
+        let length = u8::try_from(body.len()).unwrap();
+        let head =
+            [&b"OggS\0"[..], &[flags], &position.to_le_bytes(), &serial.to_le_bytes(), &[0; 8]].concat();
+        [&head[..], &[1, length], body].concat()
+    }
+
+    /// An Opus stream of that many samples.
+    fn opus(serial: u32, samples: u64) -> Vec<u8> {
+        let first = page(2, 0, serial, b"OpusHead\x01\x01\x38\x01\x80\xbb\0\0\0\0\0");
+        [first, page(0, u64::MAX, serial, b"sound"), page(4, samples + 312, serial, b"sound")].concat()
+    }
+
+    #[test]
+    fn streams_that_follow_one_another_are_added_up() {
+        let file = [opus(1, 48_000), opus(2, 24_000), opus(1, 4_800)].concat();
+        assert_eq!(facts("audio/ogg", &file).duration_ms, Some(1_600));
+    }
+
+    #[test]
+    fn of_streams_side_by_side_the_first_with_sound_counts() {
+        let others = [page(2, 0, 8, b"fishead\0"), page(2, 0, 7, b"\x80theora\x03\x02\x01")].concat();
+        let second = page(2, 0, 9, b"\x01vorbis\0\0\0\0\x01\x40\x1f\0\0");
+        let late = page(0, 1 << 40, 7, b"picture");
+        let sound = opus(1, 48_000);
+        let (first_page, rest) = sound.split_at(28 + 19);
+        let file = [&others, first_page, &second, &late, rest].concat();
+        let found = facts("audio/ogg", &file);
+        assert_eq!((found.codec.as_deref(), found.duration_ms), (Some("opus"), Some(1_000)));
+    }
+
+    #[test]
+    fn an_absurd_position_is_left_out_and_lost_step_ends_the_reading() {
+        assert_eq!(facts("audio/ogg", &opus(1, u64::MAX / 2)).duration_ms, None);
+        let broken = [opus(1, 48_000), b"x".to_vec(), page(0, 480_000, 1, b"sound")].concat();
+        assert_eq!(facts("audio/ogg", &broken).duration_ms, Some(1_000));
     }
 }
