@@ -62,6 +62,19 @@ async fn a_result_that_cannot_be_asked_for_is_taken_once() {
 }
 
 #[tokio::test]
+async fn a_result_that_comes_before_the_job_waits_is_to_be_sent_again() {
+    let api = Api::default();
+    let job = awaiting(&api).await;
+    api.store.change(job.as_str(), |job| job.state = State::Submitting);
+    let path = address(Provider::Runway, &job);
+    let result = json!({"says": "result", "id": "remote-1"});
+    call(&api, &path, &result).await.refused(503, "unavailable");
+    assert!(api.store.spooled().is_empty());
+    api.store.change(job.as_str(), |job| job.state = State::Awaiting);
+    assert_eq!(effect(&call(&api, &path, &result).await), "received");
+}
+
+#[tokio::test]
 async fn what_is_not_awaited_changes_nothing() {
     let api = Api::default();
     let job = awaiting(&api).await;

@@ -80,15 +80,12 @@ pub(super) async fn receive(
         }
     })?;
     let job = state.jobs.job_of_callback(&id).await?.ok_or_else(nothing_here)?;
-    let effect = if is_awaited(&job, provider, callback.remote_id.as_deref()) {
-        match callback.news {
-            News::Progress => Effect::Nothing,
-            News::Ended if state.jobs.hasten(&id).await? => Effect::Hastened,
-            News::Ended => Effect::Nothing,
-            News::Result(finished) => take_result(&state, job, finished).await?,
-        }
-    } else {
-        Effect::Nothing
+    let is_awaited = is_awaited(&job, provider, callback.remote_id.as_deref());
+    let effect = match callback.news {
+        News::Ended if is_awaited && state.jobs.hasten(&id).await? => Effect::Hastened,
+        News::Result(finished) if is_awaited => take_result(&state, job, finished).await?,
+        News::Result(_) if is_early(&job, provider) => return Err(too_early()),
+        News::Progress | News::Ended | News::Result(_) => Effect::Nothing,
     };
     info!(job.id = %id, provider.id = %provider, effect = effect.as_str(), "callback heard");
     Ok(Json(wire::one(json!({"effect": effect.as_str()}))).into_response())
@@ -102,6 +99,19 @@ fn is_awaited(job: &Job, provider: Provider, remote_id: Option<&str>) -> bool {
         && remote_id.is_none_or(|named| remote == Some(named))
 }
 
+/// Whether the worker may not have stored yet that the job waits for this provider.
+fn is_early(job: &Job, provider: Provider) -> bool {
+    job.body.spec.provider == provider && matches!(job.state, JobState::Submitting | JobState::Uncertain)
+}
+
+/// A paid result that cannot be asked for must not be lost to a race: the provider sends it again.
+fn too_early() -> ApiError {
+    ApiError::Unavailable {
+        message: "the job does not wait for its result yet; it is to be sent again".to_owned(),
+        details: None,
+    }
+}
+
 /// The result came with the callback and cannot be asked for.
 async fn take_result(state: &ApiState, job: Job, finished: Finished) -> Result<Effect, ApiError> {
     let epoch = Epoch(job.epoch.0 | CALLBACK_EPOCH_BIT);
@@ -110,7 +120,8 @@ async fn take_result(state: &ApiState, job: Job, finished: Finished) -> Result<E
     let decision = state.policy.received_unasked(job.clone(), received, Timestamp::now());
     let Ok(decision) = decision else { return Ok(Effect::Nothing) };
     let is_written = state.jobs.decide(&job, decision.job, decision.next).await?;
-    Ok(if is_written { Effect::Received } else { Effect::Nothing })
+    // A check came between.
+    if is_written { Ok(Effect::Received) } else { Err(too_early()) }
 }
 
 fn plain(headers: &HeaderMap) -> BTreeMap<String, String> {

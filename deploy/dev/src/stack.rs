@@ -324,7 +324,8 @@ fn simulated(simulator: &Simulator, options: &StackOptions) -> ProviderSettings 
     // Pika's models are hosted by Fal.
     settings.pika.base_url = base(Provider::Pika, "fal");
     settings.luma.base_url = base(Provider::Luma, "luma/dream-machine/v1");
-    settings.luma.options.agents_base_url = base(Provider::Luma, "luma/agents/v1");
+    settings.luma.options.agents_base_url =
+        base(Provider::Luma, "luma/agents/v1").and_then(|url| url.parse().ok());
     settings
 }
 
