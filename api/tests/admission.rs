@@ -65,7 +65,7 @@ async fn a_bad_request_names_its_field_and_admits_nothing() {
         ("operation", json!("tts"), "provider"),
         ("provider", json!(null), "provider"),
         ("provider", json!("acme"), "provider"),
-        ("provider", json!("luma"), "provider"),
+        ("provider", json!("luma"), "model"),
         ("provider", json!("elevenlabs"), "provider"),
         ("model", json!("gen5"), "model"),
         ("model", json!(5), "model"),

@@ -59,6 +59,15 @@ fn file(content_type: &str) -> PreparedInput {
     PreparedInput::Bytes { content_type: content_type.to_owned(), bytes: Bytes::from_static(b"file") }
 }
 
+/// A file of an option, in a form that the model's provider takes.
+fn form(model: &Model) -> PreparedInput {
+    match model.provider {
+        // One of its two APIs fetches images itself.
+        Provider::Luma => url(),
+        _ => file("image/png"),
+    }
+}
+
 fn url() -> PreparedInput {
     PreparedInput::Url("https://example.com/fox.png".to_owned())
 }
@@ -70,7 +79,7 @@ fn job(model: &Model, operation: Operation, config: Value) -> SubmitCall {
     }
     for (name, option) in model.options.iter().filter(|(_, option)| option.is_required) {
         if option.kinds.contains(&OptionKind::File) {
-            job = with_file(job, name, file("image/png"));
+            job = with_file(job, name, form(model));
         } else {
             job.spec.config.entry(name.clone()).or_insert_with(|| example(option));
         }
@@ -100,7 +109,7 @@ fn every_option_of_the_catalogue_reaches_the_provider() {
             let plain = shown(&encoded(&job(model, *operation, json!({}))));
             for (name, option) in &model.options {
                 if option.kinds == [OptionKind::File] {
-                    let with = with_file(job(model, *operation, json!({})), name, file("image/png"));
+                    let with = with_file(job(model, *operation, json!({})), name, form(model));
                     let is_sent = option.is_required || shown(&encoded(&with)) != plain;
                     assert!(is_sent, "{} drops the file `{name}`", model.id);
                     continue;
