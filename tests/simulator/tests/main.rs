@@ -13,4 +13,8 @@ mod replicate;
 #[cfg(test)]
 mod replicate_webhooks;
 #[cfg(test)]
+mod stability;
+#[cfg(test)]
+mod stability_v1;
+#[cfg(test)]
 mod support;
