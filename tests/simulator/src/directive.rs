@@ -6,6 +6,7 @@
 
 use crate::fault::{ClaimedType, Fault, Layer, ModerationForm, media_kind};
 use crate::journal::{Kind, Provider};
+use crate::openai;
 use crate::options::parse_duration;
 use crate::script::{Match, Rule};
 
@@ -18,8 +19,12 @@ pub(crate) fn parse(prompt: &str, provider: Provider) -> Vec<Result<Rule, String
             found.push(Err(tail.chars().take(60).collect()));
             break;
         };
-        found.push(parse_one(inside, provider).ok_or_else(|| inside.chars().take(60).collect()));
         rest = after;
+        // What is said to the simulated model is no fault.
+        if provider == Provider::OpenAi && openai::is_own_directive(inside) {
+            continue;
+        }
+        found.push(parse_one(inside, provider).ok_or_else(|| inside.chars().take(60).collect()));
     }
     found
 }

@@ -50,6 +50,11 @@ impl Stage {
         self.client.request(method, self.url(&format!("/elevenlabs{path}"))).header("xi-api-key", "key")
     }
 
+    pub fn deepgram(&self, method: Method, path: &str) -> RequestBuilder {
+        let request = self.client.request(method, self.url(&format!("/deepgram{path}")));
+        request.header("authorization", "Token key")
+    }
+
     /// `path` may be a whole URL, as the queue's answers hold them.
     pub fn fal(&self, method: Method, path: &str) -> RequestBuilder {
         let url = if path.starts_with("http") { path.to_owned() } else { self.url(&format!("/fal{path}")) };
@@ -59,6 +64,10 @@ impl Stage {
     pub fn runway(&self, method: Method, path: &str) -> RequestBuilder {
         let request = self.client.request(method, self.url(&format!("/runway{path}")));
         request.header("authorization", "Bearer key").header("x-runway-version", "2024-11-06")
+    }
+
+    pub fn openai(&self, method: Method, path: &str) -> RequestBuilder {
+        self.client.request(method, self.url(&format!("/openai{path}"))).header("authorization", "Bearer key")
     }
 
     pub fn replicate(&self, method: Method, path: &str) -> RequestBuilder {
