@@ -11,6 +11,8 @@ mod price;
 #[cfg(test)]
 mod replicate_tests;
 mod settings;
+#[cfg(test)]
+mod stability_tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;

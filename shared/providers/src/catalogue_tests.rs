@@ -84,6 +84,10 @@ fn job(model: &Model, operation: Operation, config: Value) -> SubmitCall {
             job.spec.config.entry(name.clone()).or_insert_with(|| example(option));
         }
     }
+    if model.provider == Provider::Stability && model.id == "outpaint" {
+        // One direction is needed, whichever it is.
+        job.spec.config.entry("left").or_insert(json!(1));
+    }
     for (name, option) in &model.options {
         if let Some(default) = &option.default {
             job.spec.config.entry(name.clone()).or_insert_with(|| default.clone());

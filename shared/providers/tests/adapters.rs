@@ -57,6 +57,17 @@ pub const REPLICATE: Adapter = Adapter {
     key_header: "authorization",
     key_scheme: "Bearer ",
 };
+pub const STABILITY: Adapter = Adapter {
+    provider: Provider::Stability,
+    operation: Operation::ImageGen,
+    model: "stable-image-core",
+    key_header: "authorization",
+    key_scheme: "Bearer ",
+};
+/// The same where the result must be asked for, and where it comes within JSON.
+pub const STABILITY_SLOW: Adapter =
+    Adapter { operation: Operation::ImageEdit, model: "upscale-creative", ..STABILITY };
+pub const STABILITY_V1: Adapter = Adapter { model: "stable-diffusion-xl-1024-v1-0", ..STABILITY };
 pub const RUNWAY: Adapter = Adapter {
     provider: Provider::Runway,
     operation: Operation::VideoGen,
@@ -131,8 +142,14 @@ impl Adapter {
     }
 
     fn input(&self) -> Option<PreparedInput> {
-        let is_heard = self.operation == Operation::Stt;
-        is_heard.then(|| PreparedInput::Url("https://files.example.com/talk.mp3".to_owned()))
+        match self.operation {
+            Operation::Stt => Some(PreparedInput::Url("https://files.example.com/talk.mp3".to_owned())),
+            Operation::ImageEdit => {
+                let (content_type, bytes) = ("image/png".to_owned(), "pretend this is an image".into());
+                Some(PreparedInput::Bytes { content_type, bytes })
+            }
+            _ => None,
+        }
     }
 
     pub async fn check(&self, base: &str) -> Result<Checked, ProviderError> {
@@ -147,12 +164,16 @@ impl Adapter {
 
     /// Whether there is an operation to ask about.
     pub fn is_asynchronous(&self) -> bool {
-        !matches!(self.provider, Provider::ElevenLabs | Provider::Deepgram)
+        match self.provider {
+            Provider::ElevenLabs | Provider::Deepgram => false,
+            Provider::Stability => self.operation == Operation::ImageEdit,
+            _ => true,
+        }
     }
 
     /// Whether a good answer to the paid call is the media itself.
     pub fn answers_with_media(&self) -> bool {
-        self.operation == Operation::Tts
+        self.operation == Operation::Tts || self.model == STABILITY.model
     }
 
     /// What the provider answers when all is well.
@@ -165,10 +186,13 @@ impl Adapter {
             Provider::Deepgram => json_answer(200, nova()),
             Provider::Fal => fal(seen, base),
             Provider::Replicate => replicate(seen, base),
+            Provider::Stability if self.answers_with_media() => {
+                answer(200, "image/png", "pretend this is an image")
+            }
+            Provider::Stability => json_answer(200, stability(seen)),
             Provider::Pika => pika(seen, base),
             Provider::Runway => runway(seen),
             Provider::Luma => luma(seen),
-            other => panic!("{other} has no adapter"),
         }
     }
 }
@@ -251,6 +275,16 @@ fn luma(seen: &Seen) -> Answer {
     }
 }
 
+fn stability(seen: &Seen) -> Value {
+    match (seen.method.as_str(), seen.target.starts_with("/v1/")) {
+        ("POST", true) => {
+            json!({"artifacts": [{"base64": "iVBORw0KGgo=", "finishReason": "SUCCESS", "seed": 5}]})
+        }
+        ("POST", false) => json!({"id": OPERATION_ID}),
+        _ => json!({"image": "iVBORw0KGgo=", "finish_reason": "SUCCESS", "seed": 5}),
+    }
+}
+
 fn runway(seen: &Seen) -> Answer {
     match seen.method.as_str() {
         "POST" => json_answer(200, json!({"id": OPERATION_ID, "estimatedCost": {"credits": 60}})),
@@ -279,5 +313,5 @@ pub fn remote() -> RemoteOperation {
 
 /// An error body that every provider's adapter reads a message from.
 pub fn error_body(text: &str) -> Value {
-    json!({"detail": text, "error": text, "err_msg": text})
+    json!({"detail": text, "error": text, "err_msg": text, "errors": [text]})
 }

@@ -18,6 +18,13 @@ macro_rules! contract {
         mod deepgram_stt { $( #[tokio::test] async fn $case() { super::$case(crate::adapters::DEEPGRAM_STT).await } )+ }
         mod fal { $( #[tokio::test] async fn $case() { super::$case(crate::adapters::FAL).await } )+ }
         mod replicate { $( #[tokio::test] async fn $case() { super::$case(crate::adapters::REPLICATE).await } )+ }
+        mod stability { $( #[tokio::test] async fn $case() { super::$case(crate::adapters::STABILITY).await } )+ }
+        mod stability_slow {
+            $( #[tokio::test] async fn $case() { super::$case(crate::adapters::STABILITY_SLOW).await } )+
+        }
+        mod stability_v1 {
+            $( #[tokio::test] async fn $case() { super::$case(crate::adapters::STABILITY_V1).await } )+
+        }
         mod pika { $( #[tokio::test] async fn $case() { super::$case(crate::adapters::PIKA).await } )+ }
         mod luma { $( #[tokio::test] async fn $case() { super::$case(crate::adapters::LUMA).await } )+ }
         mod runway { $( #[tokio::test] async fn $case() { super::$case(crate::adapters::RUNWAY).await } )+ }

@@ -12,8 +12,8 @@ use atelier_providers::{ProviderSettings, Registry, SetupError};
 use axum::http::Response;
 
 use crate::adapters::{
-    Adapter, DEEPGRAM, DEEPGRAM_STT, ELEVENLABS, ELEVENLABS_STT, FAL, OPERATION_ID, REPLICATE, RUNWAY, key,
-    now,
+    Adapter, DEEPGRAM, DEEPGRAM_STT, ELEVENLABS, ELEVENLABS_STT, FAL, OPERATION_ID, REPLICATE, RUNWAY,
+    STABILITY, STABILITY_SLOW, key, now,
 };
 use crate::contract::collected;
 use crate::stand::{Rude, RudeStand, Stand, install_crypto, json};
@@ -183,6 +183,62 @@ async fn a_large_image_is_uploaded_before_its_prediction() {
     let sent: serde_json::Value = serde_json::from_str(&seen[1].body).unwrap();
     assert_eq!(sent["input"]["image"], format!("{}/v1/files/file-1", stand.base()));
     assert_eq!(sent["input"]["mask"], "data:image/png;base64,Li4u");
+}
+
+#[tokio::test]
+async fn an_image_comes_with_its_type_request_id_and_seed() {
+    let stand = Stand::start(|_, _| {
+        Response::builder()
+            .header("content-type", "image/png")
+            .header("x-request-id", "req_1")
+            .header("finish-reason", "SUCCESS")
+            .header("seed", "7")
+            .body("pretend this is an image".into())
+            .unwrap()
+    })
+    .await;
+    let Submitted::Bytes { content_type, body, request_id, seed, cost } =
+        STABILITY.submit(&stand.base()).await.unwrap()
+    else {
+        panic!("accepted")
+    };
+    assert_eq!((content_type.as_deref(), request_id.as_deref()), (Some("image/png"), Some("req_1")));
+    assert_eq!((seed, cost), (Some(7), None));
+    assert_eq!(collected(body).await.unwrap(), b"pretend this is an image");
+    let seen = stand.seen();
+    assert!(seen[0].headers["content-type"].to_str().unwrap().starts_with("multipart/form-data; boundary="));
+    assert!(seen[0].body.contains("name=\"prompt\""));
+    assert!(!seen[0].body.contains("filename"));
+}
+
+#[tokio::test]
+async fn a_filtered_image_is_a_rejection() {
+    let stand = Stand::start(|_, _| {
+        let reply = Response::builder().header("content-type", "image/png");
+        reply.header("finish-reason", "CONTENT_FILTERED").body("blurred".into()).unwrap()
+    })
+    .await;
+    let Err(error) = STABILITY.submit(&stand.base()).await else { panic!("it counts as an image") };
+    assert!(matches!(error, ProviderError::Rejected { .. }), "{error:?}");
+}
+
+#[tokio::test]
+async fn an_upscaled_image_is_asked_about_and_found() {
+    let stand = Stand::start(move |seen, base| STABILITY_SLOW.good(seen, base)).await;
+    let base = stand.base();
+    let Submitted::Accepted { remote, .. } = STABILITY_SLOW.submit(&base).await.unwrap() else {
+        panic!("bytes came")
+    };
+    let Checked::Ready { outputs, .. } = STABILITY_SLOW.check(&base).await.unwrap() else {
+        panic!("not ready")
+    };
+    assert_eq!(STABILITY_SLOW.abandon(&base).await.unwrap(), Abandoned::NotSupported);
+    let expected = Output { seed: Some(5), ..link("data:image/png;base64,iVBORw0KGgo=", "image/png") };
+    assert_eq!(outputs, [expected]);
+    let targets: Vec<String> =
+        stand.seen().into_iter().map(|seen| format!("{} {}", seen.method, seen.target)).collect();
+    let result = format!("GET /v2beta/results/{}", remote.id);
+    assert_eq!(targets, ["POST /v2beta/stable-image/upscale/creative".to_owned(), result]);
 }
 
 #[tokio::test]

@@ -58,6 +58,11 @@ pub(crate) enum Payload {
     Json(Value),
     /// JSON that is sent as `application/problem+json`.
     Problem(Value),
+    /// JSON that is sent with parameters behind its type.
+    TypedJson {
+        content_type: &'static str,
+        body: Value,
+    },
     Media(MediaSpec),
     /// Bytes of another type.
     Raw {
@@ -147,7 +152,8 @@ pub(crate) fn problem_file(value: &Value, is_malformed: bool) -> MediaFile {
     text_file("application/problem+json", value, is_malformed)
 }
 
-fn text_file(content_type: &'static str, value: &Value, is_malformed: bool) -> MediaFile {
+/// JSON under a type of its own, whole or broken off in the middle.
+pub(crate) fn text_file(content_type: &'static str, value: &Value, is_malformed: bool) -> MediaFile {
     let mut text = value.to_string().into_bytes();
     if is_malformed {
         text.truncate(text.len().div_ceil(2));

@@ -80,6 +80,7 @@ impl Callback {
             Payload::Json(value) | Payload::Problem(value) => {
                 ("application/json".to_owned(), value.to_string().into())
             }
+            Payload::TypedJson { content_type, body } => (content_type.to_owned(), body.to_string().into()),
             Payload::Media(spec) => (spec.content_type().to_owned(), state.render(&spec)),
             Payload::Raw { content_type, bytes } => (content_type.to_owned(), bytes),
         };

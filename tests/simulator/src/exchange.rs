@@ -248,6 +248,9 @@ async fn prepare(
         Payload::Empty => MediaFile { content_type: "", segments: Vec::new() },
         Payload::Json(value) => answer::json_file(value, strike.answer == Some(Fault::Malformed)),
         Payload::Problem(value) => answer::problem_file(value, strike.answer == Some(Fault::Malformed)),
+        Payload::TypedJson { content_type, body } => {
+            answer::text_file(content_type, body, strike.answer == Some(Fault::Malformed))
+        }
         Payload::Raw { content_type, bytes } => {
             MediaFile { content_type, segments: vec![Segment::once(bytes.clone())] }
         }

@@ -176,9 +176,11 @@ fn call(head: http::request::Parts, body: Bytes, visit: Visit) -> Call {
 fn plain(state: &State, answer: &Answer) -> Response<Body> {
     let file = match &answer.payload {
         Payload::Json(value) => answer::json_file(value, false),
-        Payload::Empty | Payload::Problem(_) | Payload::Media(_) | Payload::Raw { .. } => {
-            MediaFile { content_type: "application/json", segments: Vec::new() }
-        }
+        Payload::Empty
+        | Payload::Problem(_)
+        | Payload::TypedJson { .. }
+        | Payload::Media(_)
+        | Payload::Raw { .. } => MediaFile { content_type: "application/json", segments: Vec::new() },
     };
     let content_type = header::HeaderValue::from_static(file.content_type);
     let mut response = Response::new(body(file.segments, Delivery::default(), state.journal.clone(), 0));

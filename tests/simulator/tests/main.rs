@@ -37,6 +37,10 @@ mod replicate_webhooks;
 #[cfg(test)]
 mod runway;
 #[cfg(test)]
+mod stability;
+#[cfg(test)]
+mod stability_v1;
+#[cfg(test)]
 mod support;
 #[cfg(test)]
 mod tls;

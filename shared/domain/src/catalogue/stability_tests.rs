@@ -1,0 +1,65 @@
+//! Stability's part of the catalogue.
+
+use serde_json::{Map, Value, json};
+
+use super::Catalogue;
+use crate::job::JobSpec;
+use crate::money::CostSource;
+use crate::operation::{OnUnknownOutcome, Operation, Priority, Provider};
+
+const SDXL: &str = "stable-diffusion-xl-1024-v1-0";
+
+fn estimate(operation: Operation, model: &str, config: Value) -> u64 {
+    let spec = JobSpec {
+        operation,
+        provider: Provider::Stability,
+        model: model.to_owned(),
+        prompt: Some("x".to_owned()),
+        input: None,
+        files: Default::default(),
+        config: config.as_object().cloned().unwrap(),
+        credential_id: None,
+        priority: Priority::Normal,
+        run_at: None,
+        start_deadline: "2026-11-24T00:00:00Z".parse().unwrap(),
+        metadata: Map::new(),
+        capture_prompt: true,
+        on_unknown_outcome: OnUnknownOutcome::Fail,
+    };
+    let catalogue = Catalogue::builtin().unwrap();
+    let model = catalogue.model(Provider::Stability, operation, model).unwrap();
+    let cost = catalogue.estimate(&model, &spec);
+    assert_eq!(cost.source, CostSource::Table);
+    cost.estimated.0
+}
+
+#[test]
+fn each_operation_has_its_default() {
+    let catalogue = Catalogue::builtin().unwrap();
+    for (operation, id) in [(Operation::ImageGen, "stable-image-core"), (Operation::ImageEdit, "inpaint")] {
+        let chosen = catalogue.choose(Provider::Stability, operation, None).unwrap();
+        assert_eq!((chosen.model.id.as_str(), chosen.warnings.len()), (id, 0));
+    }
+}
+
+#[test]
+fn images_cost_by_the_piece() {
+    for (model, price) in
+        [("stable-image-core", 30_000), ("stable-image-ultra", 80_000), ("sd3.5-flash", 25_000)]
+    {
+        assert_eq!(estimate(Operation::ImageGen, model, json!({})), price, "{model}");
+    }
+    for (model, price) in [("inpaint", 50_000), ("outpaint", 40_000), ("upscale-creative", 600_000)] {
+        assert_eq!(estimate(Operation::ImageEdit, model, json!({})), price, "{model}");
+    }
+    assert_eq!(estimate(Operation::ImageGen, SDXL, json!({"samples": 4})), 36_000);
+}
+
+#[test]
+fn work_that_is_asked_about_is_asked_about_seldom() {
+    let catalogue = Catalogue::builtin().unwrap();
+    for model in ["upscale-creative", "replace-background-and-relight"] {
+        let model = catalogue.model(Provider::Stability, Operation::ImageEdit, model).unwrap();
+        assert_eq!(model.polling.map(|polling| polling.interval_ms), Some(10_000));
+    }
+}

@@ -1,0 +1,120 @@
+//! What a field of a form may hold.
+
+use super::form::Form;
+
+/// Total pixels of an image.
+const LEAST_PIXELS: u64 = 4_096;
+pub(super) const MOST_PIXELS: u64 = 9_437_184;
+/// Length of a side.
+const LEAST_SIDE: u32 = 64;
+/// Longer side to shorter, where it matters.
+const MOST_RATIO: f64 = 2.5;
+
+/// A field of a form.
+#[derive(Debug)]
+pub(super) struct Field {
+    pub(super) name: &'static str,
+    pub(super) rule: Rule,
+    pub(super) is_required: bool,
+}
+
+/// What may stand in a field.
+#[derive(Debug)]
+pub(super) enum Rule {
+    /// Text of at most so many characters.
+    Text {
+        most: usize,
+    },
+    OneOf(&'static [&'static str]),
+    Whole {
+        least: u64,
+        most: u64,
+    },
+    Number {
+        least: f64,
+        most: f64,
+    },
+    /// An image within the usual limits.
+    Image {
+        most_pixels: u64,
+        ratio: Ratio,
+    },
+    /// An image of any size.
+    AnyImage,
+}
+
+/// Which shapes of an image are taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Ratio {
+    Any,
+    /// From 1:2.5 to 2.5:1.
+    Moderate,
+}
+
+pub(super) const fn optional(name: &'static str, rule: Rule) -> Field {
+    Field { name, rule, is_required: false }
+}
+
+pub(super) const fn required(name: &'static str, rule: Rule) -> Field {
+    Field { name, rule, is_required: true }
+}
+
+/// Everything that is wrong with a form.
+pub(super) fn check(form: &Form, fields: &[Field]) -> Vec<String> {
+    let is_known = |name: &str| fields.iter().any(|field| field.name == name);
+    let unknown = form.names().filter(|name| !is_known(name)).map(|name| format!("{name}: is not allowed"));
+    let mut wrong: Vec<String> = unknown.collect();
+    for Field { name, rule, is_required } in fields {
+        if !form.names().any(|given| given == *name) || (*is_required && !form.has(name)) {
+            wrong.extend(is_required.then(|| format!("{name}: is required")));
+        } else {
+            wrong.extend(rule.complaint(form, name).map(|complaint| format!("{name}: {complaint}")));
+        }
+    }
+    wrong
+}
+
+impl Rule {
+    fn complaint(&self, form: &Form, name: &str) -> Option<String> {
+        let is_right = match self {
+            Self::Text { most } => form.text(name).unwrap_or_default().chars().count() <= *most,
+            Self::OneOf(words) => form.text(name).is_some_and(|text| words.contains(&text)),
+            Self::Whole { least, most } => {
+                form.whole(name).is_some_and(|number| (*least..=*most).contains(&number))
+            }
+            Self::Number { least, most } => {
+                form.number(name).is_some_and(|number| (*least..=*most).contains(&number))
+            }
+            Self::AnyImage => form.image(name).is_some(),
+            Self::Image { most_pixels, ratio } => match form.image(name) {
+                None => false,
+                Some(image) => {
+                    let (long, short) = (image.width.max(image.height), image.width.min(image.height));
+                    let is_moderate = f64::from(long) <= MOST_RATIO * f64::from(short);
+                    return (short < LEAST_SIDE)
+                        .then(|| format!("sides must be at least {LEAST_SIDE} pixels"))
+                        .or_else(|| {
+                            let pixels = LEAST_PIXELS..=*most_pixels;
+                            let text = format!("must have {LEAST_PIXELS} to {most_pixels} pixels");
+                            (!pixels.contains(&image.pixels())).then_some(text)
+                        })
+                        .or_else(|| {
+                            let text = "aspect ratio must be between 1:2.5 and 2.5:1".to_owned();
+                            (*ratio == Ratio::Moderate && !is_moderate).then_some(text)
+                        });
+                }
+            },
+        };
+        (!is_right).then(|| self.expectation())
+    }
+
+    fn expectation(&self) -> String {
+        match self {
+            Self::Text { most } => format!("must be a text of at most {most} characters"),
+            Self::OneOf(words) => format!("must be one of {}", words.join(", ")),
+            Self::Whole { least, most } => format!("must be a whole number from {least} to {most}"),
+            Self::Number { least, most } => format!("must be a number from {least} to {most}"),
+            Self::AnyImage | Self::Image { .. } => "must be an image (jpeg, png or webp)".to_owned(),
+        }
+    }
+}
