@@ -7,7 +7,7 @@
 //! | empty part `none` | passed over | as the provider's examples send it to force a multipart form |
 //! | `Accept` other than the two, also `*/*` | 400 `bad_request` | documented, status assumed |
 //! | request above 10 MiB | 413 `payload_too_large` | documented |
-//! | ratio of 1:2.5 to 2.5:1 | wanted by outpaint, sketch, structure and style | endpoints assumed |
+//! | ratio of 1:2.5 to 2.5:1 | wanted by inpaint, outpaint, relighting, sketch, structure and style | endpoints partly assumed |
 //! | image that is smaller or larger than allowed | 400 `bad_request` | assumed |
 //! | fields of relighting and of both slow upscalers beyond the sheet | as in older public examples | assumed |
 //! | size of upscaled images | 4 times the sides, at most 4 (fast: 16) megapixels | assumed |

@@ -268,6 +268,14 @@ async fn what_an_endpoint_does_not_take_is_refused() {
             Form::new().part("subject_image", Stage::picture(100, 100)),
             "background_reference or background_prompt: is required",
         ),
+        (
+            "edit/replace-background-and-relight",
+            Form::new()
+                .part("subject_image", Stage::picture(100, 100))
+                .text("background_prompt", "x")
+                .text("light_source_strength", "1"),
+            "light_source_strength: needs light_reference or light_source_direction",
+        ),
     ];
     for (path, form, expected) in rows {
         let (status, told) = stage.refused(path, form).await;

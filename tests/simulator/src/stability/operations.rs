@@ -144,7 +144,7 @@ static OPERATIONS: [Operation; 16] = [
         group: "edit",
         name: "inpaint",
         fields: &[
-            IMAGE,
+            required("image", MODERATE),
             PROMPT,
             MASK,
             NEGATIVE,
@@ -220,7 +220,7 @@ static OPERATIONS: [Operation; 16] = [
         group: "edit",
         name: "replace-background-and-relight",
         fields: &[
-            required("subject_image", PICTURE),
+            required("subject_image", MODERATE),
             optional("background_reference", PICTURE),
             optional("background_prompt", TEXT),
             optional("foreground_prompt", TEXT),
@@ -334,9 +334,16 @@ impl Operation {
                 .then_some("image, strength: are only allowed when mode is image-to-image"),
             "outpaint" => (!DIRECTIONS.iter().any(|name| form.whole(name).is_some_and(|pixels| pixels > 0)))
                 .then_some("at least one of left, right, up or down must be greater than 0"),
-            "replace-background-and-relight" => (!form.has("background_reference")
-                && !form.has("background_prompt"))
-            .then_some("background_reference or background_prompt: is required"),
+            "replace-background-and-relight"
+                if !form.has("background_reference") && !form.has("background_prompt") =>
+            {
+                Some("background_reference or background_prompt: is required")
+            }
+            "replace-background-and-relight" => {
+                let has_light = form.has("light_reference") || form.has("light_source_direction");
+                (form.has("light_source_strength") && !has_light)
+                    .then_some("light_source_strength: needs light_reference or light_source_direction")
+            }
             _ => None,
         }
     }
