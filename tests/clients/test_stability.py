@@ -157,6 +157,13 @@ def test_the_published_example_is_taken(simulator):
     assert answer.status_code == 200
 
 
+def test_a_style_is_taken_from_a_second_image(simulator):
+    """LiteLLM sends this to another path, as the word `style` comes first in its list."""
+    files = {"init_image": ("init.png", picture(320, 240)), "style_image": ("style.png", picture(64, 64))}
+    answer = post(simulator, "/v2beta/stable-image/control/style-transfer", files=files)
+    assert decoded_frames(answer.content)[1:] == (320, 240)
+
+
 def test_a_plain_form_is_refused(simulator):
     answer = post(simulator, "/v2beta/stable-image/generate/core", data={"prompt": PROMPT})
     assert (answer.status_code, answer.json()["name"]) == (400, "bad_request")

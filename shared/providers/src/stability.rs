@@ -15,7 +15,9 @@
 //! | asynchronous                     | relighting, creative upscaling: 200 with an `id` | OpenAPI document            | 2026-11-24 | documented |
 //! | result                           | `GET /v2beta/results/{id}`, 202 while it works   | OpenAPI document            | 2026-11-24 | documented |
 //! | polling                          | at most every 10 s, results are kept for 24 h    | OpenAPI document            | 2026-11-24 | documented |
-//! | fields of relighting             | as in `models.rs`                                | a public Delphi wrapper     | 2026-11-24 | observed   |
+//! | fields of relighting             | as in `models.rs`                                | OpenAPI document            | 2026-11-24 | documented |
+//! | limits of images                 | in the catalogue, by operation                   | OpenAPI document            | 2026-11-24 | documented |
+//! | sizes that SDXL changes          | the nine that it makes                           | public clients              | 2026-11-24 | observed   |
 //! | webhooks, cancel, idempotency    | none                                             | OpenAPI document has none   | 2026-11-24 | documented |
 //! | `v1` answers                     | JSON with a list of images and their seeds       | OpenAPI document            | 2026-11-24 | documented |
 //! | `v1` for new keys                | still served                                     | none                        | 2026-11-24 | assumed    |

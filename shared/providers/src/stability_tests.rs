@@ -146,6 +146,16 @@ fn every_edit_has_its_path_and_fields() {
             edit("control-style", json!({"fidelity": 0.5})),
             format!("control/style -> image/*\n{prompt}\n{image}\nfidelity = 0.5"),
         ),
+        (
+            with_file(
+                without_prompt(edit("control-style-transfer", json!({"change_strength": 0.9}))),
+                "style_image",
+                png(3),
+            ),
+            "control/style-transfer -> image/*\ninit_image = file file.png image/png 9 bytes\n\
+             style_image = file file.png image/png 3 bytes\nchange_strength = 0.9"
+                .to_owned(),
+        ),
         (without_prompt(edit("upscale-fast", json!({}))), format!("upscale/fast -> image/*\n{image}")),
         (
             edit("upscale-conservative", json!({"creativity": 0.35})),
@@ -231,6 +241,7 @@ fn what_cannot_be_asked_for_is_refused_before_it_is_sent() {
         (with_input(edit("inpaint", json!({})), url), "`image` must be sent as bytes"),
         (call(Provider::Stability, Operation::ImageEdit, "inpaint", json!({})), "an input image is needed"),
         (with_input(edit("inpaint", json!({})), png(10 << 20)), "at most 10485760 can be sent"),
+        (edit("control-style-transfer", json!({})), "`style_image` is needed"),
         (generate(SDXL, json!({"size": "large"})), "`size` must be width and height"),
         (generate(SDXL, json!({"width": 1})), "`width` is not known"),
         (generate(SDXL, json!({"negative_prompt": 1})), "`negative_prompt` must be a text"),

@@ -7,13 +7,19 @@
 //! | empty part `none` | passed over | as the provider's examples send it to force a multipart form |
 //! | `Accept` other than the two, also `*/*` | 400 `bad_request` | documented, status assumed |
 //! | request above 10 MiB | 413 `payload_too_large` | documented |
-//! | ratio of 1:2.5 to 2.5:1 | wanted by inpaint, outpaint, relighting, sketch, structure and style | endpoints partly assumed |
+//! | ratio of 1:2.5 to 2.5:1 | wanted by `control`, outpaint, both searches, relighting and the conservative upscaler | documented |
+//! | the same ratio | wanted by inpaint | of another seller's reference; the OpenAPI document does not say so |
+//! | sides and pixels of images | by operation, as the OpenAPI document says; longest side 16,383 where it names none | documented, longest side assumed |
 //! | image that is smaller or larger than allowed | 400 `bad_request` | assumed |
-//! | fields of relighting and of both slow upscalers beyond the sheet | as in older public examples | assumed |
+//! | `creativity` of the conservative upscaler | 0.2 to 0.5 | of the provider's own node; another seller of it says 0.1 |
+//! | `light_source_strength` | wants a direction or a reference | documented |
+//! | largest changed image | 9,437,184 pixels | of the simulator |
 //! | size of upscaled images | 4 times the sides, at most 4 (fast: 16) megapixels | assumed |
 //! | refused prompt | 403 `content_moderation`, `v1` 400 `invalid_prompts` | documented, `v1` assumed |
 //! | filtered image | 200, `CONTENT_FILTERED`, a blank image instead of a blurred one | documented, blank is of the simulator |
 //! | out of credit | 402 `payment_required` | documented for `v2beta`, assumed for `v1` |
+//! | `v1` size that SDXL does not have, of text or image | 400 `invalid_sdxl_v1_dimensions` | as public clients report it |
+//! | `v1` mask of another size than the image | 400 `invalid_mask_image` | size documented, name assumed |
 //! | `v1` size of SDXL when none is given | 1024x1024 | assumed: the documented default is not allowed there |
 //! | `v1` field that is not known | 400 `bad_request` | assumed |
 //! | failure of accepted work | the result's answer is that error | assumed |
@@ -23,6 +29,7 @@ mod fields;
 mod form;
 mod operations;
 mod reply;
+mod size;
 mod v1;
 mod work;
 

@@ -134,6 +134,11 @@ async fn edits_have_the_size_of_their_image() {
     let with = |fields: &[(&'static str, &str)]| {
         fields.iter().fold(image(), |form, (name, value)| form.text(*name, (*value).to_owned()))
     };
+    let styles = |fields: &[(&'static str, &str)]| {
+        form(fields)
+            .part("init_image", Stage::picture(320, 200))
+            .part("style_image", Stage::picture(4_000, 70))
+    };
     let prompt = ("prompt", "a cat");
     let same = (320, 200);
     for (path, form, expected) in [
@@ -146,7 +151,9 @@ async fn edits_have_the_size_of_their_image() {
         ("control/sketch", with(&[prompt, ("control_strength", "0.2")]), same),
         ("control/structure", with(&[prompt]), same),
         ("control/style", with(&[prompt, ("fidelity", "1"), ("aspect_ratio", "3:2")]), (1216, 832)),
+        ("control/style-transfer", styles(&[("change_strength", "0.1")]), same),
         ("upscale/fast", image(), (1280, 800)),
+        ("upscale/fast", Form::new().part("image", Stage::picture(32, 32)), (128, 128)),
         ("upscale/conservative", with(&[prompt, ("creativity", "0.3")]), (1280, 800)),
         (SD3, with(&[prompt, ("mode", "image-to-image"), ("strength", "0.5")]), same),
         ("generate/ultra", with(&[prompt, ("strength", "0.5")]), (1024, 1024)),
@@ -245,7 +252,7 @@ async fn what_an_endpoint_does_not_take_is_refused() {
         (
             "edit/erase",
             Form::new().part("image", Stage::picture(63, 100)),
-            "image: sides must be at least 64",
+            "image: sides must have 64 to 16383 pixels",
         ),
         (
             "edit/erase",
@@ -258,23 +265,48 @@ async fn what_an_endpoint_does_not_take_is_refused() {
             "image: must have 4096 to 4194304 pixels",
         ),
         (
-            "control/sketch",
-            prompted().part("image", Stage::picture(100, 251)),
-            "image: aspect ratio must be between 1:2.5 and 2.5:1",
+            "upscale/fast",
+            Form::new().part("image", Stage::picture(1537, 100)),
+            "image: sides must have 32 to 1536 pixels",
         ),
-        ("edit/search-and-replace", image().text("prompt", "x"), "search_prompt: is required"),
         (
-            "edit/replace-background-and-relight",
-            Form::new().part("subject_image", Stage::picture(100, 100)),
-            "background_reference or background_prompt: is required",
+            "upscale/fast",
+            Form::new().part("image", Stage::picture(1200, 1200)),
+            "image: must have 1024 to 1048576 pixels",
+        ),
+        (
+            "upscale/creative",
+            prompted().part("image", Stage::picture(1025, 1024)),
+            "image: must have 4096 to 1048576 pixels",
+        ),
+        (
+            "upscale/creative",
+            image().text("prompt", "x").text("creativity", "0.6"),
+            "creativity: must be a number from 0.1 to 0.5",
+        ),
+        (
+            "upscale/conservative",
+            image().text("prompt", "x").text("creativity", "0.1"),
+            "creativity: must be a number from 0.2 to 0.5",
+        ),
+        (
+            "control/style-transfer",
+            Form::new().part("init_image", Stage::picture(100, 100)),
+            "style_image: is required",
         ),
         (
             "edit/replace-background-and-relight",
             Form::new()
                 .part("subject_image", Stage::picture(100, 100))
                 .text("background_prompt", "x")
-                .text("light_source_strength", "1"),
-            "light_source_strength: needs light_reference or light_source_direction",
+                .text("light_source_strength", "0.5"),
+            "light_source_strength: requires light_reference or light_source_direction",
+        ),
+        ("edit/search-and-replace", image().text("prompt", "x"), "search_prompt: is required"),
+        (
+            "edit/replace-background-and-relight",
+            Form::new().part("subject_image", Stage::picture(100, 100)),
+            "background_reference or background_prompt: is required",
         ),
     ];
     for (path, form, expected) in rows {
@@ -284,6 +316,45 @@ async fn what_an_endpoint_does_not_take_is_refused() {
     }
     assert_eq!(stage.refused("generate/video", prompted()).await.0, 404);
     assert_eq!(stage.simulator.journal().submits().iter().filter(|entry| entry.accepted).count(), 0);
+}
+
+#[tokio::test]
+async fn some_operations_want_images_of_moderate_ratio() {
+    let stage = Stage::new().await;
+    let tall = || Stage::picture(100, 251);
+    let wanted = |image: &'static str| {
+        let searched = form(&[("search_prompt", "dog")]).part(image, tall());
+        match image {
+            "subject_image" => form(&[("background_prompt", "x")]).part(image, tall()),
+            "init_image" => Form::new().part(image, tall()).part("style_image", tall()),
+            _ => searched,
+        }
+    };
+    for (path, image, is_refused) in [
+        ("control/sketch", "image", true),
+        ("control/structure", "image", true),
+        ("control/style", "image", true),
+        ("control/style-transfer", "init_image", true),
+        ("edit/outpaint", "image", true),
+        ("edit/search-and-replace", "image", true),
+        ("edit/search-and-recolor", "image", true),
+        ("edit/replace-background-and-relight", "subject_image", true),
+        ("upscale/conservative", "image", true),
+        ("edit/erase", "image", false),
+        ("edit/inpaint", "image", true),
+        ("edit/remove-background", "image", false),
+        ("generate/ultra", "image", false),
+        ("upscale/fast", "image", false),
+        ("upscale/creative", "image", false),
+    ] {
+        let response = stage.ask(path, wanted(image), "image/*").send().await.unwrap();
+        let told = response.text().await.unwrap();
+        assert_eq!(
+            told.contains("aspect ratio must be between 1:2.5 and 2.5:1"),
+            is_refused,
+            "{path}: {told}"
+        );
+    }
 }
 
 #[tokio::test]

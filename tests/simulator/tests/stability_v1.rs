@@ -76,8 +76,8 @@ async fn images_are_changed_by_form() {
     let (status, body) = stage.v1_form(IMAGE, form).await;
     assert_eq!((status, body["artifacts"].as_array().map(Vec::len)), (200, Some(2)));
     assert_eq!(png_sides(&body["artifacts"][0]), (1024, 1024));
-    let masked =
-        image_form().text("mask_source", "MASK_IMAGE_WHITE").part("mask_image", Stage::picture(64, 64));
+    let mask = Stage::picture(1024, 1024);
+    let masked = image_form().text("mask_source", "MASK_IMAGE_WHITE").part("mask_image", mask);
     assert_eq!(stage.v1_form(MASKING, masked).await.0, 200);
     assert_eq!(stage.v1_form(MASKING, image_form().text("mask_source", "INIT_IMAGE_ALPHA")).await.0, 200);
 }
@@ -86,8 +86,9 @@ async fn images_are_changed_by_form() {
 async fn wrong_requests_are_refused() {
     let stage = Stage::new().await;
     for (more, name) in [
-        (json!({"width": 512}), "invalid_height_or_width"),
-        (json!({"width": 1024, "height": 1152}), "invalid_height_or_width"),
+        (json!({"width": 1000}), "invalid_height_or_width"),
+        (json!({"width": 512}), "invalid_sdxl_v1_dimensions"),
+        (json!({"width": 1024, "height": 1152}), "invalid_sdxl_v1_dimensions"),
         (json!({"samples": 0}), "invalid_samples"),
         (json!({"samples": 11}), "invalid_samples"),
         (json!({"steps": 51}), "bad_request"),
@@ -112,6 +113,16 @@ async fn wrong_requests_are_refused() {
         (MASKING, image_form(), "bad_request"),
         (MASKING, image_form().text("mask_source", "MASK_IMAGE_BLACK"), "invalid_mask_image"),
         (MASKING, image_form().text("mask_source", "MASK"), "invalid_mask_image"),
+        (
+            MASKING,
+            image_form().text("mask_source", "MASK_IMAGE_WHITE").part("mask_image", Stage::picture(64, 64)),
+            "invalid_mask_image",
+        ),
+        (
+            IMAGE,
+            Form::new().part("init_image", Stage::picture(320, 240)).text("text_prompts[0][text]", "x"),
+            "invalid_sdxl_v1_dimensions",
+        ),
         (IMAGE, Form::new().part("init_image", Part::bytes(vec![0; 10 << 20])), "payload_too_large"),
     ] {
         let (status, body) = stage.v1_form(path, form).await;

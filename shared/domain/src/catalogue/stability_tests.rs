@@ -3,6 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::Catalogue;
+use crate::asset::MediaFacts;
 use crate::job::JobSpec;
 use crate::money::CostSource;
 use crate::operation::{OnUnknownOutcome, Operation, Priority, Provider};
@@ -53,6 +54,31 @@ fn images_cost_by_the_piece() {
         assert_eq!(estimate(Operation::ImageEdit, model, json!({})), price, "{model}");
     }
     assert_eq!(estimate(Operation::ImageGen, SDXL, json!({"samples": 4})), 36_000);
+}
+
+#[test]
+fn images_are_held_to_the_limits_of_their_operation() {
+    let catalogue = Catalogue::builtin().unwrap();
+    for (model, good, bad) in [
+        ("sd3.5-large", (4_000, 3_000), (4_000, 63)),
+        ("erase", (3_000, 300), (4_000, 3_000)),
+        ("inpaint", (640, 256), (2_048, 256)),
+        ("search-and-replace", (640, 256), (641, 256)),
+        ("replace-background-and-relight", (640, 256), (641, 256)),
+        ("control-style-transfer", (256, 640), (256, 641)),
+        ("upscale-fast", (32, 1_536), (1_537, 100)),
+        ("upscale-conservative", (3_072, 3_072), (3_072, 3_073)),
+        ("upscale-creative", (1_024, 1_024), (1_025, 1_024)),
+        (SDXL, (640, 1_536), (1_280, 720)),
+        (SDXL, (1_152, 896), (512, 512)),
+    ] {
+        let rule = &catalogue.model(Provider::Stability, Operation::ImageEdit, model).unwrap().input;
+        let faults = |(width, height): (u32, u32)| {
+            let facts = MediaFacts { width: Some(width), height: Some(height), ..MediaFacts::default() };
+            rule.faults("image/png", 1_000, &facts).len()
+        };
+        assert_eq!((faults(good), faults(bad).min(1)), (0, 1), "{model}");
+    }
 }
 
 #[test]

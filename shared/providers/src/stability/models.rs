@@ -135,7 +135,7 @@ static SD3_MODELS: [[Target; 2]; 7] = [
     sd3_pair!("sd3-medium"),
 ];
 
-static MODELS: [Target; 18] = [
+static MODELS: [Target; 19] = [
     generate(
         "stable-image-core",
         &["v2beta", "stable-image", "generate", "core"],
@@ -184,6 +184,10 @@ static MODELS: [Target; 18] = [
         "style",
         ["fidelity", "aspect_ratio", "negative_prompt", "seed", "output_format", "style_preset"]
     ),
+    edit!("control-style-transfer", "control", "style-transfer",
+        ["style_strength", "composition_fidelity", "change_strength", "negative_prompt", "seed", "output_format"],
+        prompt: PromptNeed::Optional, image_field: Some("init_image"), files: &["style_image"],
+        needs: &["style_image"]),
     edit!("upscale-fast", "upscale", "fast", ["output_format"],
         prompt: PromptNeed::Optional, prompt_field: None),
     edit!(
@@ -193,7 +197,7 @@ static MODELS: [Target; 18] = [
         ["creativity", "negative_prompt", "seed", "output_format"]
     ),
     edit!("upscale-creative", "upscale", "creative",
-        ["creativity", "negative_prompt", "seed", "output_format"], reply: Reply::Ticket),
+        ["creativity", "negative_prompt", "seed", "output_format", "style_preset"], reply: Reply::Ticket),
     Target {
         reply: Reply::Artifacts,
         ..target(

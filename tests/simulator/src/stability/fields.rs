@@ -1,12 +1,7 @@
 //! What a field of a form may hold.
 
-use super::form::Form;
+use super::form::{Form, Image};
 
-/// Total pixels of an image.
-const LEAST_PIXELS: u64 = 4_096;
-pub(super) const MOST_PIXELS: u64 = 9_437_184;
-/// Length of a side.
-const LEAST_SIDE: u32 = 64;
 /// Longer side to shorter, where it matters.
 const MOST_RATIO: f64 = 2.5;
 
@@ -34,13 +29,20 @@ pub(super) enum Rule {
         least: f64,
         most: f64,
     },
-    /// An image within the usual limits.
-    Image {
-        most_pixels: u64,
-        ratio: Ratio,
-    },
+    /// An image within limits.
+    Image(Limits),
     /// An image of any size.
     AnyImage,
+}
+
+/// How large an image may be, both ends included.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Limits {
+    pub(super) least_side: u32,
+    pub(super) most_side: u32,
+    pub(super) least_pixels: u64,
+    pub(super) most_pixels: u64,
+    pub(super) ratio: Ratio,
 }
 
 /// Which shapes of an image are taken.
@@ -86,23 +88,9 @@ impl Rule {
                 form.number(name).is_some_and(|number| (*least..=*most).contains(&number))
             }
             Self::AnyImage => form.image(name).is_some(),
-            Self::Image { most_pixels, ratio } => match form.image(name) {
+            Self::Image(limits) => match form.image(name) {
                 None => false,
-                Some(image) => {
-                    let (long, short) = (image.width.max(image.height), image.width.min(image.height));
-                    let is_moderate = f64::from(long) <= MOST_RATIO * f64::from(short);
-                    return (short < LEAST_SIDE)
-                        .then(|| format!("sides must be at least {LEAST_SIDE} pixels"))
-                        .or_else(|| {
-                            let pixels = LEAST_PIXELS..=*most_pixels;
-                            let text = format!("must have {LEAST_PIXELS} to {most_pixels} pixels");
-                            (!pixels.contains(&image.pixels())).then_some(text)
-                        })
-                        .or_else(|| {
-                            let text = "aspect ratio must be between 1:2.5 and 2.5:1".to_owned();
-                            (*ratio == Ratio::Moderate && !is_moderate).then_some(text)
-                        });
-                }
+                Some(image) => return limits.complaint(&image),
             },
         };
         (!is_right).then(|| self.expectation())
@@ -114,7 +102,23 @@ impl Rule {
             Self::OneOf(words) => format!("must be one of {}", words.join(", ")),
             Self::Whole { least, most } => format!("must be a whole number from {least} to {most}"),
             Self::Number { least, most } => format!("must be a number from {least} to {most}"),
-            Self::AnyImage | Self::Image { .. } => "must be an image (jpeg, png or webp)".to_owned(),
+            Self::AnyImage | Self::Image(_) => "must be an image (jpeg, png or webp)".to_owned(),
         }
+    }
+}
+
+impl Limits {
+    fn complaint(&self, image: &Image) -> Option<String> {
+        let Self { least_side, most_side, least_pixels, most_pixels, ratio } = *self;
+        let (long, short) = (image.width.max(image.height), image.width.min(image.height));
+        if short < least_side || long > most_side {
+            return Some(format!("sides must have {least_side} to {most_side} pixels"));
+        }
+        if !(least_pixels..=most_pixels).contains(&image.pixels()) {
+            return Some(format!("must have {least_pixels} to {most_pixels} pixels"));
+        }
+        let is_moderate = f64::from(long) <= MOST_RATIO * f64::from(short);
+        (ratio == Ratio::Moderate && !is_moderate)
+            .then(|| "aspect ratio must be between 1:2.5 and 2.5:1".to_owned())
     }
 }

@@ -1,7 +1,8 @@
-//! The operations of `v2beta`, their fields, and how large what they make is.
+//! The operations of `v2beta`, their fields, and which of these go together.
 
-use super::fields::{Field, MOST_PIXELS, Ratio, Rule, optional, required};
-use super::form::{Form, Image};
+use super::fields::{Field, Limits, Ratio, Rule, optional, required};
+use super::form::Form;
+use super::size::Size;
 
 pub(super) const STYLES: [&str; 17] = [
     "enhance",
@@ -22,18 +23,6 @@ pub(super) const STYLES: [&str; 17] = [
     "pixel-art",
     "tile-texture",
 ];
-/// Ratio, then width and height of about one megapixel.
-const SIZES: [(&str, u32, u32); 9] = [
-    ("1:1", 1024, 1024),
-    ("16:9", 1344, 768),
-    ("21:9", 1536, 640),
-    ("2:3", 832, 1216),
-    ("3:2", 1216, 832),
-    ("4:5", 896, 1088),
-    ("5:4", 1088, 896),
-    ("9:16", 768, 1344),
-    ("9:21", 640, 1536),
-];
 const RATIOS: [&str; 9] = ["1:1", "16:9", "21:9", "2:3", "3:2", "4:5", "5:4", "9:16", "9:21"];
 const MODELS: [&str; 7] = [
     "sd3.5-large",
@@ -44,16 +33,26 @@ const MODELS: [&str; 7] = [
     "sd3-large-turbo",
     "sd3-medium",
 ];
-/// What `control/style` and text to image have where no ratio is given.
-const USUAL_RATIO: &str = "1:1";
 /// Directions in which outpaint grows an image.
 const DIRECTIONS: [&str; 4] = ["left", "right", "up", "down"];
 
 const TEXT: Rule = Rule::Text { most: 10_000 };
 const PART: Rule = Rule::Number { least: 0.0, most: 1.0 };
 const PIXELS: Rule = Rule::Whole { least: 0, most: 2_000 };
-const PICTURE: Rule = Rule::Image { most_pixels: MOST_PIXELS, ratio: Ratio::Any };
-const MODERATE: Rule = Rule::Image { most_pixels: MOST_PIXELS, ratio: Ratio::Moderate };
+
+const USUAL: Limits = Limits {
+    least_side: 64,
+    most_side: 16_383,
+    least_pixels: 4_096,
+    most_pixels: 9_437_184,
+    ratio: Ratio::Any,
+};
+const MODERATE: Limits = Limits { ratio: Ratio::Moderate, ..USUAL };
+/// To begin a generation with.
+const BEGINNING: Limits = Limits { most_side: 16_384, most_pixels: u64::MAX, ..USUAL };
+const CUT_OUT: Limits = Limits { most_pixels: 4_194_304, ..USUAL };
+const DEGRADED: Limits = Limits { most_pixels: 1_048_576, ..USUAL };
+const SMALL: Limits = Limits { least_side: 32, most_side: 1_536, least_pixels: 1_024, ..DEGRADED };
 
 const PROMPT: Field = required("prompt", TEXT);
 const NEGATIVE: Field = optional("negative_prompt", TEXT);
@@ -61,7 +60,8 @@ const SEED: Field = optional("seed", Rule::Whole { least: 0, most: 4_294_967_294
 const FORMAT: Field = optional("output_format", Rule::OneOf(&["png", "jpeg", "webp"]));
 const STYLE: Field = optional("style_preset", Rule::OneOf(&STYLES));
 const RATIO: Field = optional("aspect_ratio", Rule::OneOf(&RATIOS));
-const IMAGE: Field = required("image", PICTURE);
+const IMAGE: Field = required("image", Rule::Image(USUAL));
+const MODERATE_IMAGE: Field = required("image", Rule::Image(MODERATE));
 const MASK: Field = optional("mask", Rule::AnyImage);
 const SMALL_GROWTH: Field = optional("grow_mask", Rule::Whole { least: 0, most: 20 });
 
@@ -75,22 +75,7 @@ pub(super) struct Operation {
     pub(super) is_asynchronous: bool,
 }
 
-/// How large the image is that comes out.
-#[derive(Debug, Clone, Copy)]
-enum Size {
-    /// As the ratio says, with so many tenths of the usual pixels.
-    ByRatio { tenths: u32 },
-    /// As large as the image in this field.
-    Of(&'static str),
-    /// The image and what is added around it.
-    Grown,
-    /// Four times the sides within this number of pixels.
-    Upscaled { most_pixels: u64 },
-    /// As the ratio says, or as large as the image in the mode that changes one.
-    ByMode,
-}
-
-static OPERATIONS: [Operation; 16] = [
+static OPERATIONS: [Operation; 17] = [
     Operation {
         group: "generate",
         name: "ultra",
@@ -101,7 +86,7 @@ static OPERATIONS: [Operation; 16] = [
             SEED,
             FORMAT,
             STYLE,
-            optional("image", PICTURE),
+            optional("image", Rule::Image(BEGINNING)),
             optional("strength", PART),
         ],
         size: Size::ByRatio { tenths: 10 },
@@ -126,7 +111,7 @@ static OPERATIONS: [Operation; 16] = [
             STYLE,
             optional("mode", Rule::OneOf(&["text-to-image", "image-to-image"])),
             optional("model", Rule::OneOf(&MODELS)),
-            optional("image", PICTURE),
+            optional("image", Rule::Image(BEGINNING)),
             optional("strength", PART),
             optional("cfg_scale", Rule::Number { least: 1.0, most: 10.0 }),
         ],
@@ -144,7 +129,7 @@ static OPERATIONS: [Operation; 16] = [
         group: "edit",
         name: "inpaint",
         fields: &[
-            required("image", MODERATE),
+            MODERATE_IMAGE,
             PROMPT,
             MASK,
             NEGATIVE,
@@ -160,7 +145,7 @@ static OPERATIONS: [Operation; 16] = [
         group: "edit",
         name: "outpaint",
         fields: &[
-            required("image", MODERATE),
+            MODERATE_IMAGE,
             optional("left", PIXELS),
             optional("right", PIXELS),
             optional("up", PIXELS),
@@ -178,7 +163,7 @@ static OPERATIONS: [Operation; 16] = [
         group: "edit",
         name: "search-and-replace",
         fields: &[
-            IMAGE,
+            MODERATE_IMAGE,
             PROMPT,
             required("search_prompt", TEXT),
             NEGATIVE,
@@ -194,7 +179,7 @@ static OPERATIONS: [Operation; 16] = [
         group: "edit",
         name: "search-and-recolor",
         fields: &[
-            IMAGE,
+            MODERATE_IMAGE,
             PROMPT,
             required("select_prompt", TEXT),
             NEGATIVE,
@@ -210,7 +195,7 @@ static OPERATIONS: [Operation; 16] = [
         group: "edit",
         name: "remove-background",
         fields: &[
-            required("image", Rule::Image { most_pixels: 4_194_304, ratio: Ratio::Any }),
+            required("image", Rule::Image(CUT_OUT)),
             optional("output_format", Rule::OneOf(&["png", "webp"])),
         ],
         size: Size::Of("image"),
@@ -220,15 +205,15 @@ static OPERATIONS: [Operation; 16] = [
         group: "edit",
         name: "replace-background-and-relight",
         fields: &[
-            required("subject_image", MODERATE),
-            optional("background_reference", PICTURE),
+            required("subject_image", Rule::Image(MODERATE)),
+            optional("background_reference", Rule::Image(USUAL)),
             optional("background_prompt", TEXT),
             optional("foreground_prompt", TEXT),
             NEGATIVE,
             optional("preserve_original_subject", PART),
             optional("original_background_depth", PART),
             optional("keep_original_background", Rule::OneOf(&["true", "false"])),
-            optional("light_reference", PICTURE),
+            optional("light_reference", Rule::Image(USUAL)),
             optional("light_source_direction", Rule::OneOf(&["left", "right", "above", "below"])),
             optional("light_source_strength", PART),
             SEED,
@@ -240,67 +225,74 @@ static OPERATIONS: [Operation; 16] = [
     Operation {
         group: "control",
         name: "sketch",
-        fields: &[
-            required("image", MODERATE),
-            PROMPT,
-            optional("control_strength", PART),
-            NEGATIVE,
-            SEED,
-            FORMAT,
-            STYLE,
-        ],
+        fields: &[MODERATE_IMAGE, PROMPT, optional("control_strength", PART), NEGATIVE, SEED, FORMAT, STYLE],
         size: Size::Of("image"),
         is_asynchronous: false,
     },
     Operation {
         group: "control",
         name: "structure",
-        fields: &[
-            required("image", MODERATE),
-            PROMPT,
-            optional("control_strength", PART),
-            NEGATIVE,
-            SEED,
-            FORMAT,
-            STYLE,
-        ],
+        fields: &[MODERATE_IMAGE, PROMPT, optional("control_strength", PART), NEGATIVE, SEED, FORMAT, STYLE],
         size: Size::Of("image"),
         is_asynchronous: false,
     },
     Operation {
         group: "control",
         name: "style",
+        fields: &[MODERATE_IMAGE, PROMPT, optional("fidelity", PART), RATIO, NEGATIVE, SEED, FORMAT, STYLE],
+        size: Size::ByRatio { tenths: 10 },
+        is_asynchronous: false,
+    },
+    Operation {
+        group: "control",
+        name: "style-transfer",
         fields: &[
-            required("image", MODERATE),
-            PROMPT,
-            optional("fidelity", PART),
-            RATIO,
+            required("init_image", Rule::Image(MODERATE)),
+            required("style_image", Rule::Image(USUAL)),
+            optional("prompt", TEXT),
             NEGATIVE,
+            optional("style_strength", PART),
+            optional("composition_fidelity", PART),
+            optional("change_strength", Rule::Number { least: 0.1, most: 1.0 }),
             SEED,
             FORMAT,
-            STYLE,
         ],
-        size: Size::ByRatio { tenths: 10 },
+        size: Size::Of("init_image"),
         is_asynchronous: false,
     },
     Operation {
         group: "upscale",
         name: "fast",
-        fields: &[IMAGE, FORMAT],
+        fields: &[required("image", Rule::Image(SMALL)), FORMAT],
         size: Size::Upscaled { most_pixels: 16 << 20 },
         is_asynchronous: false,
     },
     Operation {
         group: "upscale",
         name: "conservative",
-        fields: &[IMAGE, PROMPT, NEGATIVE, optional("creativity", PART), SEED, FORMAT],
+        fields: &[
+            MODERATE_IMAGE,
+            PROMPT,
+            NEGATIVE,
+            optional("creativity", Rule::Number { least: 0.2, most: 0.5 }),
+            SEED,
+            FORMAT,
+        ],
         size: Size::Upscaled { most_pixels: 4 << 20 },
         is_asynchronous: false,
     },
     Operation {
         group: "upscale",
         name: "creative",
-        fields: &[IMAGE, PROMPT, NEGATIVE, optional("creativity", PART), SEED, FORMAT, STYLE],
+        fields: &[
+            required("image", Rule::Image(DEGRADED)),
+            PROMPT,
+            NEGATIVE,
+            optional("creativity", Rule::Number { least: 0.1, most: 0.5 }),
+            SEED,
+            FORMAT,
+            STYLE,
+        ],
         size: Size::Upscaled { most_pixels: 4 << 20 },
         is_asynchronous: true,
     },
@@ -321,6 +313,7 @@ impl Operation {
     /// Fields that do not go together, or of which one is needed.
     fn contradiction(&self, form: &Form) -> Option<&'static str> {
         let is_image_mode = form.text("mode") == Some("image-to-image");
+        let has_one = |names: &[&str]| names.iter().any(|name| form.has(name));
         match self.name {
             "ultra" => (form.has("image") && !form.has("strength"))
                 .then_some("strength: is required when image is provided"),
@@ -334,60 +327,18 @@ impl Operation {
                 .then_some("image, strength: are only allowed when mode is image-to-image"),
             "outpaint" => (!DIRECTIONS.iter().any(|name| form.whole(name).is_some_and(|pixels| pixels > 0)))
                 .then_some("at least one of left, right, up or down must be greater than 0"),
-            "replace-background-and-relight"
-                if !form.has("background_reference") && !form.has("background_prompt") =>
-            {
+            "replace-background-and-relight" if !has_one(&["background_reference", "background_prompt"]) => {
                 Some("background_reference or background_prompt: is required")
             }
-            "replace-background-and-relight" => {
-                let has_light = form.has("light_reference") || form.has("light_source_direction");
-                (form.has("light_source_strength") && !has_light)
-                    .then_some("light_source_strength: needs light_reference or light_source_direction")
-            }
+            "replace-background-and-relight" => (form.has("light_source_strength")
+                && !has_one(&["light_reference", "light_source_direction"]))
+            .then_some("light_source_strength: requires light_reference or light_source_direction"),
             _ => None,
         }
     }
 
     /// Width and height of what comes out.
     pub(super) fn size(&self, form: &Form) -> (u32, u32) {
-        let image = |name: &str| form.image(name).unwrap_or(Image { width: 1024, height: 1024 });
-        match self.size {
-            Size::ByMode if form.text("mode") == Some("image-to-image") => {
-                let image = image("image");
-                (image.width, image.height)
-            }
-            Size::ByMode => by_ratio(form, 10),
-            Size::ByRatio { tenths } => by_ratio(form, tenths),
-            Size::Of(name) => {
-                let image = image(name);
-                (image.width, image.height)
-            }
-            Size::Grown => {
-                let (image, more) = (image("image"), |name: &str| {
-                    form.whole(name).and_then(|pixels| u32::try_from(pixels).ok()).unwrap_or_default()
-                });
-                (image.width + more("left") + more("right"), image.height + more("up") + more("down"))
-            }
-            Size::Upscaled { most_pixels } => {
-                let image = image("image");
-                let most = (most_pixels as f64 / image.pixels() as f64).sqrt();
-                let factor = most.clamp(1.0, 4.0);
-                let longer = |side: u32| (f64::from(side) * factor) as u32;
-                (longer(image.width), longer(image.height))
-            }
-        }
+        self.size.of(form)
     }
-}
-
-/// The sides for the ratio that was asked for, with `tenths` tenths of the usual pixels, in steps of 64.
-fn by_ratio(form: &Form, tenths: u32) -> (u32, u32) {
-    let ratio = form.text("aspect_ratio").unwrap_or(USUAL_RATIO);
-    let (_, width, height) =
-        SIZES.iter().find(|(name, ..)| *name == ratio).copied().unwrap_or(("1:1", 1024, 1024));
-    if tenths == 10 {
-        return (width, height);
-    }
-    let factor = (f64::from(tenths) / 10.0).sqrt();
-    let side = |side: u32| ((f64::from(side) * factor / 64.0).round() as u32) * 64;
-    (side(width), side(height))
 }

@@ -15,7 +15,7 @@ use crate::state::State;
 
 const ENGINE: &str = "stable-diffusion-xl-1024-v1-0";
 /// The sizes of SDXL.
-const SIZES: [(u64, u64); 9] = [
+const SIZES: [(u32, u32); 9] = [
     (1024, 1024),
     (1152, 896),
     (896, 1152),
@@ -215,15 +215,26 @@ impl Wish {
 
 /// The size of an image from text.
 fn size(body: &Map<String, Value>) -> Result<(u32, u32), Refusal> {
-    let side = |name: &str| body.get(name).map_or(Some(1024), Value::as_u64);
-    let known = side("width").zip(side("height")).filter(|size| SIZES.contains(size));
-    let sides =
-        known.and_then(|(width, height)| Some((u32::try_from(width).ok()?, u32::try_from(height).ok()?)));
-    sides.ok_or_else(|| {
-        let allowed = SIZES.map(|(width, height)| format!("{width}x{height}")).join(", ");
-        let text = format!("for {ENGINE} the allowed dimensions are {allowed}");
-        Refusal::new(400, "invalid_height_or_width", text)
-    })
+    let side = |name: &str| match body.get(name) {
+        None => Ok(1024),
+        Some(value) => {
+            let pixels = value.as_u64().filter(|pixels| *pixels > 0 && pixels % 64 == 0);
+            pixels.and_then(|pixels| u32::try_from(pixels).ok()).ok_or_else(|| {
+                Refusal::new(400, "invalid_height_or_width", format!("{name}: must be a multiple of 64"))
+            })
+        }
+    };
+    allowed(side("width")?, side("height")?)
+}
+
+/// The size, if it is one of the engine's.
+fn allowed(width: u32, height: u32) -> Result<(u32, u32), Refusal> {
+    if SIZES.contains(&(width, height)) {
+        return Ok((width, height));
+    }
+    let allowed = SIZES.map(|(width, height)| format!("{width}x{height}")).join(", ");
+    let text = format!("for {ENGINE} the allowed dimensions are {allowed}, but we received {width}x{height}");
+    Err(Refusal::new(400, "invalid_sdxl_v1_dimensions", text))
 }
 
 /// Checks the images of a form and gives the size of the first.
@@ -237,13 +248,15 @@ fn images(form: &Form, way: Way) -> Result<(u32, u32), Refusal> {
     };
     if way == Way::Masked {
         let source = form.text("mask_source").ok_or_else(|| Refusal::bad("mask_source: is required"))?;
-        if source != "INIT_IMAGE_ALPHA" && form.image("mask_image").is_none() {
-            return Err(Refusal::new(400, "invalid_mask_image", "mask_image: must be an image"));
+        let is_like_image = form.image("mask_image").is_some_and(|mask| mask == image);
+        if source != "INIT_IMAGE_ALPHA" && !is_like_image {
+            let text = "mask_image: must be an image with the dimensions of init_image";
+            return Err(Refusal::new(400, "invalid_mask_image", text));
         }
     } else if form.has("mask_image") {
         return Err(Refusal::bad("mask_image: is not allowed"));
     }
-    Ok((image.width, image.height))
+    allowed(image.width, image.height)
 }
 
 /// The fields of a form as the JSON body has them.
