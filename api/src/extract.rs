@@ -1,11 +1,13 @@
 //! What handlers take out of a request. Every refusal is an [`ApiError`], never one of axum's own plain texts.
 
+mod attached;
 mod body;
 mod caller;
 mod id;
 mod query;
 
-pub(crate) use body::JsonBody;
+pub(crate) use attached::RawFile;
+pub(crate) use body::JobBody;
 pub(crate) use caller::{Caller, Recognized};
 pub(crate) use id::PathId;
-pub(crate) use query::{ListQuery, WaitQuery};
+pub(crate) use query::{ListQuery, ModelQuery, WaitQuery};

@@ -7,6 +7,7 @@
 mod error;
 mod extract;
 mod keys;
+mod large_bodies;
 mod observe;
 pub mod program;
 mod routes;
@@ -16,6 +17,7 @@ mod state;
 mod wire;
 
 pub use keys::{ApiKeys, ApiKeysError};
+pub use large_bodies::LargeBodies;
 pub use routes::router;
 pub use serve::serve;
 pub use settings::ApiSettings;

@@ -3,10 +3,13 @@
 use std::sync::Arc;
 
 use anyhow::Context;
-use atelier_domain::catalogue::Catalogue;
+use atelier_domain::callback::CallbackSettings;
+use atelier_domain::catalogue::CatalogueSettings;
 use atelier_domain::foreign::Exceptions;
+use atelier_domain::policy::Policy;
 use atelier_domain::ports::Telemetry;
-use atelier_redis_store::{Redis, RedisJobStore, RedisStoreSettings, preflight};
+use atelier_providers::{ProviderSettings, Registry};
+use atelier_redis_store::{Redis, RedisJobStore, RedisSpool, RedisStoreSettings, preflight};
 use atelier_runtime::settings::{CONFIGURATION_PAGE, Problems, ShutdownSettings, TelemetrySettings};
 use atelier_runtime::shutdown::Shutdown;
 use atelier_s3_store::{S3Settings, S3Store};
@@ -15,7 +18,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 
-use crate::{ApiSettings, ApiState, router, serve};
+use crate::{ApiSettings, ApiState, LargeBodies, router, serve};
 
 /// Everything an api can be told.
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -29,6 +32,14 @@ pub struct Settings {
     pub telemetry: TelemetrySettings,
     /// How long the end may take.
     pub shutdown: ShutdownSettings,
+    /// Whose callbacks are judged.
+    pub providers: ProviderSettings,
+    /// What follows from a callback.
+    pub policy: Policy,
+    /// What the operator changes of the catalogue.
+    pub catalogue: CatalogueSettings,
+    /// Whether and where providers may call.
+    pub callbacks: CallbackSettings,
     /// `host:port` of inputs that are taken although they are not public. For development only.
     pub allow_hosts: Exceptions,
     /// The api itself.
@@ -39,6 +50,14 @@ impl atelier_runtime::settings::Settings for Settings {
     fn validate(&self, problems: &mut Problems<'_>) {
         problems.within("telemetry", |problems| self.telemetry.validate(problems));
         problems.within_all("redis", self.redis.problems());
+        problems.within_all("policy", self.policy.problems());
+        problems.within_all("callbacks", self.callbacks.problems());
+        if let Some(problem) = self.catalogue.problem() {
+            problems.report("catalogue.overrides", problem, CONFIGURATION_PAGE);
+        }
+        for problem in self.providers.problems() {
+            problems.report("providers", problem, CONFIGURATION_PAGE);
+        }
         let found = self.api.problems().into_iter();
         problems.within_all("api", found.map(|(key, problem)| (key, problem, CONFIGURATION_PAGE)));
         if let Err(invalid) = self.s3.check() {
@@ -65,7 +84,12 @@ pub async fn run(
         jobs: Arc::new(jobs),
         assets: Arc::new(assets.clone()),
         telemetry,
-        catalogue: Arc::new(Catalogue::builtin()?),
+        catalogue: Arc::new(settings.catalogue.load()?),
+        callbacks: settings.callbacks.addresses(),
+        judge: Arc::new(Registry::new(&settings.providers, Exceptions::default())?),
+        spool: Arc::new(RedisSpool::new(redis.clone(), end.clone())),
+        policy: Arc::new(settings.policy),
+        large_bodies: LargeBodies::new(settings.api.large_bodies_bytes),
         keys: settings.api.api_keys.clone(),
         exceptions: Arc::new(settings.allow_hosts),
         settings: Arc::new(settings.api),

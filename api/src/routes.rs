@@ -1,8 +1,11 @@
 //! All routes, and the JSON answers for what is none.
 
 mod assets;
+mod callbacks;
 mod health;
+mod inputs;
 mod jobs;
+mod models;
 
 use std::any::Any;
 
@@ -22,6 +25,8 @@ use crate::state::ApiState;
 const JOBS: &str = "/api/v1/media/jobs";
 const JOB: &str = "/api/v1/media/jobs/{id}";
 const CANCEL: &str = "/api/v1/media/jobs/{id}/cancel";
+const MODELS: &str = "/api/v1/media/models";
+const CALLBACK: &str = "/callbacks/{provider}/{job}/{token}";
 const ASSET: &str = "/api/v1/assets/{id}";
 const SIGNED_URL: &str = "/api/v1/assets/{id}/signed-url";
 const HEALTH: &str = "/healthz";
@@ -33,6 +38,8 @@ pub fn router(state: ApiState) -> Router {
         .route(JOBS, post(jobs::create).get(jobs::list))
         .route(JOB, get(jobs::show))
         .route(CANCEL, post(jobs::cancel))
+        .route(MODELS, get(models::list))
+        .route(CALLBACK, post(callbacks::receive).put(callbacks::receive))
         .route(ASSET, get(assets::show))
         .route(SIGNED_URL, get(assets::signed_url))
         .route(HEALTH, get(health::alive))
@@ -55,6 +62,7 @@ async fn wrong_method(method: Method, route: Option<Extension<MatchedPath>>) -> 
     let allowed = match route {
         JOBS => "GET and POST",
         CANCEL => "POST",
+        CALLBACK => "POST and PUT",
         _ => "GET",
     };
     ApiError::NotFound { message: format!("there is no {method} {route}; {allowed} would be right") }

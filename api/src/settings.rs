@@ -17,6 +17,11 @@ pub struct ApiSettings {
     pub api_keys: ApiKeys,
     /// Largest request body, in bytes. 1 MiB: the longest text a provider speaks is 40,000 characters.
     pub body_limit_bytes: usize,
+    /// Largest file that comes with a request, in bytes. 20 MiB: what a worker sends to a provider in one piece.
+    pub attachment_limit_bytes: usize,
+    /// Memory for bodies of more than a megabyte that are read at the same time, in bytes. 256 MiB; more of them wait
+    /// their turn.
+    pub large_bodies_bytes: usize,
     /// Longest time a body may take to arrive, in milliseconds. 30000: a megabyte over a poor line.
     pub body_timeout_ms: u64,
     /// Longest wait of `?wait=`, in milliseconds. 25000: the published clients give up after 30 seconds.
@@ -36,6 +41,8 @@ impl Default for ApiSettings {
             listen: SocketAddr::from((Ipv4Addr::UNSPECIFIED, 8080)),
             api_keys: ApiKeys::default(),
             body_limit_bytes: 1024 * 1024,
+            attachment_limit_bytes: 20 * 1024 * 1024,
+            large_bodies_bytes: 256 * 1024 * 1024,
             body_timeout_ms: 30_000,
             max_wait_ms: 25_000,
             default_deadline_s: 3_600,
@@ -55,6 +62,10 @@ impl ApiSettings {
             }
         };
         within("body_limit_bytes", self.body_limit_bytes as u64, 1_024, 64 * 1024 * 1024);
+        within("attachment_limit_bytes", self.attachment_limit_bytes as u64, 1_024, 512 * 1024 * 1024);
+        let one =
+            self.body_limit_bytes as u64 + (self.attachment_limit_bytes as u64).saturating_mul(4).div_ceil(3);
+        within("large_bodies_bytes", self.large_bodies_bytes as u64, one, 1 << 40);
         within("body_timeout_ms", self.body_timeout_ms, 1, 600_000);
         within("max_wait_ms", self.max_wait_ms, 0, 60_000);
         within("default_deadline_s", u64::from(self.default_deadline_s), 1, 86_400);

@@ -2,12 +2,15 @@
 
 use std::sync::Arc;
 
+use atelier_domain::callback::CallbackAddresses;
 use atelier_domain::catalogue::Catalogue;
 use atelier_domain::foreign::Exceptions;
-use atelier_domain::ports::{AssetStore, JobStore, Telemetry};
+use atelier_domain::policy::Policy;
+use atelier_domain::ports::{AssetStore, Callbacks, JobStore, Spool, Telemetry};
 use tokio_util::sync::CancellationToken;
 
 use crate::keys::ApiKeys;
+use crate::large_bodies::LargeBodies;
 use crate::settings::ApiSettings;
 
 /// Everything a request needs. Cheap to clone.
@@ -21,6 +24,16 @@ pub struct ApiState {
     pub telemetry: Arc<dyn Telemetry>,
     /// What is served.
     pub catalogue: Arc<Catalogue>,
+    /// Where providers may call; absent where they may not.
+    pub callbacks: Option<CallbackAddresses>,
+    /// Judges what providers tell.
+    pub judge: Arc<dyn Callbacks>,
+    /// Keeps results that come with callbacks.
+    pub spool: Arc<dyn Spool>,
+    /// What follows from a callback.
+    pub policy: Arc<Policy>,
+    /// Memory for large bodies.
+    pub large_bodies: LargeBodies,
     /// Who may ask.
     pub keys: ApiKeys,
     /// Hosts that inputs may come from although they are not public. Empty in production.

@@ -45,6 +45,8 @@ pub(crate) struct JobView<'a> {
     asset_ids: Vec<&'a AssetId>,
     assets: Vec<AssetView<'a>>,
     text: Option<&'a str>,
+    /// What the caller should know although the job was admitted.
+    warnings: &'a [String],
     cost: CostView,
     /// Why it failed; in a job that has not ended, the last passing fault.
     error: Option<ErrorView<'a>>,
@@ -93,6 +95,12 @@ pub(crate) struct AssetView<'a> {
     operation: Operation,
     prompt: Option<&'a str>,
     file_name: String,
+    width: Option<u32>,
+    height: Option<u32>,
+    duration_s: Option<f64>,
+    codec: Option<&'a str>,
+    seed: Option<u64>,
+    revised_prompt: Option<&'a str>,
     sha256: &'a str,
     execution_id: Option<&'a str>,
     agent_id: Option<&'a str>,
@@ -145,6 +153,7 @@ pub(crate) fn job(job: &Job) -> JobView<'_> {
         asset_ids: body.assets.iter().map(|asset| &asset.id).collect(),
         assets: body.assets.iter().map(|item| asset(item, prompt)).collect(),
         text: body.text.as_deref(),
+        warnings: &body.warnings,
         cost: cost(&body.cost),
         error: body.error.as_ref().map(error),
         trace_id: body.trace.trace_id(),
@@ -159,10 +168,12 @@ pub(crate) fn job(job: &Job) -> JobView<'_> {
 
 /// The wire form of an asset.
 pub(crate) fn asset<'a>(asset: &'a Asset, prompt: Option<&'a str>) -> AssetView<'a> {
-    let kind = match asset.media_kind() {
-        MediaKind::Speech => "audio",
-        MediaKind::Image => "image",
-        MediaKind::Video => "video",
+    let kind = match (asset.operation, asset.media_kind()) {
+        // A transcript is the text of a sound.
+        (Operation::Stt, _) => "text",
+        (_, MediaKind::Speech) => "audio",
+        (_, MediaKind::Image) => "image",
+        (_, MediaKind::Video) => "video",
     };
     AssetView {
         id: &asset.id,
@@ -182,6 +193,12 @@ pub(crate) fn asset<'a>(asset: &'a Asset, prompt: Option<&'a str>) -> AssetView<
         operation: asset.operation,
         prompt,
         file_name: asset.file_name(),
+        width: asset.media.width,
+        height: asset.media.height,
+        duration_s: asset.media.duration_ms.map(|millis| millis as f64 / 1000.0),
+        codec: asset.media.codec.as_deref(),
+        seed: asset.seed,
+        revised_prompt: asset.revised_prompt.as_deref(),
         sha256: &asset.sha256,
         execution_id: None,
         agent_id: None,

@@ -1,24 +1,28 @@
 //! The ports in memory, and a caller.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use atelier_api::{ApiKeys, ApiSettings, ApiState, router};
+use atelier_api::{ApiKeys, ApiSettings, ApiState, LargeBodies, router};
 use atelier_domain::Timestamp;
-use atelier_domain::asset::Asset;
+use atelier_domain::asset::{Asset, MediaFacts};
+use atelier_domain::callback::CallbackSettings;
 use atelier_domain::catalogue::Catalogue;
 use atelier_domain::foreign::Exceptions;
 use atelier_domain::ids::{AssetId, JobId, WorkspaceId};
-use atelier_domain::job::Job;
+use atelier_domain::job::{Epoch, Job};
 use atelier_domain::operation::{Operation, Provider, Step};
+use atelier_domain::policy::Policy;
 use atelier_domain::ports::*;
+use atelier_domain::secret::Secret;
 use atelier_domain::state::Event;
 use atelier_domain::trace::TraceParent;
 use axum::Router;
-use axum::body::Body;
+use axum::body::{Body, Bytes};
+use futures::StreamExt as _;
 use http::{HeaderMap, Request, StatusCode};
 use http_body_util::BodyExt as _;
 use serde_json::{Value, json};
@@ -31,6 +35,9 @@ struct Kept {
     jobs: Vec<Job>,
     assets: Vec<Asset>,
     keys: HashMap<(WorkspaceId, String), ([u8; 16], JobId)>,
+    objects: BTreeMap<String, Vec<u8>>,
+    spooled: BTreeMap<(JobId, u32, u16), Vec<u8>>,
+    hastened: Vec<JobId>,
 }
 
 /// Jobs, assets and URLs in memory.
@@ -50,6 +57,15 @@ impl MemoryStore {
             return Err(StoreUnavailable { source: "connection refused by redis.secret:6379".into() });
         }
         Ok(self.kept.lock().unwrap())
+    }
+
+    /// Keys and bytes of stored objects.
+    pub fn objects(&self) -> BTreeMap<String, Vec<u8>> {
+        self.kept.lock().unwrap().objects.clone()
+    }
+
+    pub fn spooled(&self) -> Vec<Vec<u8>> {
+        self.kept.lock().unwrap().spooled.values().cloned().collect()
     }
 
     pub fn jobs(&self) -> Vec<Job> {
@@ -147,6 +163,25 @@ impl JobStore for MemoryStore {
         }
     }
 
+    async fn job_of_callback(&self, id: &JobId) -> Result<Option<Job>, StoreUnavailable> {
+        Ok(self.answer()?.jobs.iter().find(|job| job.id == *id).cloned())
+    }
+
+    async fn hasten(&self, id: &JobId) -> Result<bool, StoreUnavailable> {
+        let mut kept = self.answer()?;
+        let is_first = !kept.hastened.contains(id);
+        kept.hastened.push(id.clone());
+        Ok(is_first)
+    }
+
+    async fn decide(&self, before: &Job, after: Job, _: Next) -> Result<bool, StoreUnavailable> {
+        let mut kept = self.answer()?;
+        let found = kept.jobs.iter_mut().find(|job| job.id == before.id && **job == *before);
+        let Some(job) = found else { return Ok(false) };
+        *job = after;
+        Ok(true)
+    }
+
     async fn asset(&self, workspace: &WorkspaceId, id: &AssetId) -> Result<Option<Asset>, StoreUnavailable> {
         let kept = self.answer()?;
         Ok(kept.assets.iter().find(|asset| asset.id == *id && asset.workspace_id == *workspace).cloned())
@@ -159,15 +194,30 @@ impl JobStore for MemoryStore {
 
 #[async_trait]
 impl AssetStore for MemoryStore {
-    async fn put(&self, _: NewObject, _: ByteStream) -> Result<StoredObject, PutError> {
-        unreachable!("the api stores no media")
+    async fn put(&self, object: NewObject, mut body: ByteStream) -> Result<StoredObject, PutError> {
+        AssetStore::ready(self).await?;
+        let mut bytes = Vec::new();
+        while let Some(chunk) = body.next().await {
+            bytes.extend_from_slice(&chunk?);
+        }
+        let stored = atelier_s3_store::probe_pieces(object, &[&bytes])?;
+        self.kept.lock().unwrap().objects.insert(stored.key.clone(), bytes);
+        Ok(stored)
+    }
+
+    async fn inspect(&self, object: NewObject, bytes: Bytes) -> Result<StoredObject, PutError> {
+        atelier_s3_store::probe_pieces(object, &[&bytes])
+    }
+
+    async fn signed_input_url(&self, _: &str, _: Duration) -> Result<String, PutError> {
+        unreachable!("the api calls no provider")
     }
 
     async fn put_manifest(&self, _: &Asset) -> Result<(), PutError> {
         unreachable!("the api stores no media")
     }
 
-    async fn read(&self, _: &str, _: u64) -> Result<Option<axum::body::Bytes>, PutError> {
+    async fn read(&self, _: &str, _: u64) -> Result<Option<Bytes>, PutError> {
         unreachable!("the api reads no media")
     }
 
@@ -185,6 +235,67 @@ impl AssetStore for MemoryStore {
             return Err(PutError::Unavailable("no route to s3.secret".into()));
         }
         Ok(())
+    }
+}
+
+#[async_trait]
+impl Spool for MemoryStore {
+    async fn keep(
+        &self,
+        job: &JobId,
+        epoch: Epoch,
+        index: u16,
+        mut bytes: ByteStream,
+    ) -> Result<u64, SpoolError> {
+        let mut kept = Vec::new();
+        while let Some(chunk) = bytes.next().await {
+            kept.extend_from_slice(&chunk?);
+        }
+        let length = kept.len() as u64;
+        self.kept.lock().unwrap().spooled.insert((job.clone(), epoch.0, index), kept);
+        Ok(length)
+    }
+
+    async fn read(&self, _: &JobId, _: Epoch, _: u16) -> Result<ByteStream, SpoolError> {
+        unreachable!("the api reads nothing back")
+    }
+
+    async fn forget(&self, _: &JobId, _: Epoch, _: u16) -> Result<(), SpoolError> {
+        unreachable!("the api forgets nothing")
+    }
+}
+
+/// Believes a callback that says `genuine`, and gives its news.
+pub struct TrustingJudge;
+
+#[async_trait]
+impl Callbacks for TrustingJudge {
+    async fn judge(
+        &self,
+        _: Provider,
+        request: &CallbackRequest,
+        _: Timestamp,
+    ) -> Result<Callback, CallbackRefusal> {
+        let body: Value = serde_json::from_slice(&request.body).unwrap_or_default();
+        let news = match body["says"].as_str() {
+            Some("progress") => News::Progress,
+            Some("ended") => News::Ended,
+            Some("result") => News::Result(Finished {
+                outputs: vec![FinishedOutput {
+                    bytes: Bytes::from_static(b"hello"),
+                    content_type: Some("text/plain; charset=utf-8".to_owned()),
+                    seed: None,
+                    revised_prompt: None,
+                }],
+                text: Some("hello".to_owned()),
+                ..Finished::default()
+            }),
+            Some("unavailable") => {
+                return Err(CallbackRefusal::Unavailable { reason: "no keys".to_owned() });
+            }
+            _ => return Err(CallbackRefusal::NotGenuine { reason: "the signature does not fit" }),
+        };
+        Ok(Callback { remote_id: body["id"].as_str().map(str::to_owned), news })
     }
 }
 
@@ -256,6 +367,11 @@ impl Api {
             assets: store.clone(),
             telemetry: telemetry.clone(),
             catalogue: Arc::new(Catalogue::builtin().unwrap()),
+            callbacks: callback_settings().addresses(),
+            judge: Arc::new(TrustingJudge),
+            spool: store.clone(),
+            policy: Arc::new(Policy::default()),
+            large_bodies: LargeBodies::new(settings.large_bodies_bytes),
             keys,
             exceptions: Arc::new(Exceptions::new(["127.0.0.1:8090".to_owned()])),
             settings: Arc::new(settings),
@@ -313,6 +429,14 @@ impl Answer {
     }
 }
 
+/// Callbacks at `https://media.example.com`.
+pub fn callback_settings() -> CallbackSettings {
+    CallbackSettings {
+        public_base_url: Some("https://media.example.com".to_owned()),
+        secret: Some(Secret::new("a secret of more than thirty-two characters".to_owned())),
+    }
+}
+
 pub fn request(method: &str, path: &str, headers: &[(&str, &str)], body: Body) -> Request<Body> {
     let mut request = Request::builder().method(method).uri(path);
     for (name, value) in headers {
@@ -345,6 +469,14 @@ pub fn asset_of(job: &JobId, workspace: &str, content_type: &str) -> Asset {
         content_type: content_type.to_owned(),
         size_bytes: 1234,
         sha256: "ab".repeat(32),
+        media: MediaFacts {
+            width: Some(512),
+            height: Some(384),
+            codec: Some("png".to_owned()),
+            duration_ms: None,
+        },
+        seed: Some(7),
+        revised_prompt: None,
         created_at: "2026-11-22T10:00:00Z".parse().unwrap(),
     }
 }

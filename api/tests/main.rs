@@ -9,8 +9,11 @@
 
 mod admission;
 mod auth;
+mod callbacks;
 mod fakes;
+mod inputs;
 mod logs;
+mod models;
 mod reading;
 mod serving;
 mod settings;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use atelier_domain::error::{ErrorCode, JobError};
 use atelier_domain::ids::{AssetId, JobId};
 use atelier_domain::job::{Job, RemoteOperation};
-use atelier_domain::money::MicroUsd;
+use atelier_domain::money::{MicroUsd, ReportedCost};
 use atelier_domain::state::{Event, State};
 use axum::body::Body;
 use serde_json::{Value, json};
@@ -44,7 +44,7 @@ fn succeeded(job: &mut Job) {
     job.apply(Event::Stored, now).unwrap();
     job.progress_percent = Some(100);
     job.body.assets = vec![asset_of(&job.id, "acme", "image/png")];
-    job.body.cost.settle(Some(MicroUsd(240_000)));
+    job.body.cost.settle(Some(ReportedCost::Amount(MicroUsd(240_000))));
 }
 
 const JOB_KEYS: &[&str] = &[
@@ -66,6 +66,7 @@ const JOB_KEYS: &[&str] = &[
     "asset_ids",
     "assets",
     "text",
+    "warnings",
     "cost",
     "error",
     "trace_id",
@@ -83,6 +84,12 @@ const ASSET_KEYS: &[&str] = &[
     "job_id",
     "type",
     "media_type",
+    "width",
+    "height",
+    "duration_s",
+    "codec",
+    "seed",
+    "revised_prompt",
     "mime_type",
     "content_type",
     "file_size",

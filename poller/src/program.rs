@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
-use atelier_domain::catalogue::Catalogue;
+use atelier_domain::catalogue::CatalogueSettings;
+use atelier_domain::foreign::Exceptions;
 use atelier_domain::operation::{Provider, Step};
 use atelier_domain::policy::Policy;
 use atelier_domain::ports::{JobStore, StepHandler, Telemetry};
@@ -42,6 +43,8 @@ pub struct Settings {
     pub shutdown: ShutdownSettings,
     /// Keys by provider.
     pub provider_keys: BTreeMap<Provider, Secret<String>>,
+    /// What the operator changes of the catalogue.
+    pub catalogue: CatalogueSettings,
     /// How much is done at once.
     pub poller: PollerSettings,
 }
@@ -54,6 +57,9 @@ impl atelier_runtime::settings::Settings for Settings {
             problems.report("providers", problem, CONFIGURATION_PAGE);
         }
         problems.within_all("redis", self.redis.problems());
+        if let Some(problem) = self.catalogue.problem() {
+            problems.report("catalogue.overrides", problem, CONFIGURATION_PAGE);
+        }
         problems.within("poller", |problems| {
             if self.poller.checks == 0 {
                 problems.report("checks", "0 would check nothing", "at least 1 would be right");
@@ -72,11 +78,11 @@ pub async fn run(
     let stop = shutdown.token();
     let end = CancellationToken::new();
     let (jobs, listening) = RedisJobStore::start(redis.clone(), end.clone());
-    let advised = Catalogue::builtin()?.polling_overrides();
+    let advised = settings.catalogue.load()?.polling_overrides();
     let policy = Arc::new(Policy { advised, ..settings.policy });
     let poller: Arc<dyn StepHandler> = Arc::new(Poller {
         policy: policy.clone(),
-        providers: Arc::new(Registry::new(&settings.providers)?),
+        providers: Arc::new(Registry::new(&settings.providers, Exceptions::default())?),
         credentials: Arc::new(Keyring::new(settings.provider_keys)),
         telemetry: telemetry.clone(),
     });

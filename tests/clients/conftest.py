@@ -1,10 +1,13 @@
 """What all tests share: the address of a running simulator, its script and journal, and decoders."""
 
+import http.server
 import io
 import json
 import os
 import pathlib
+import queue
 import subprocess
+import threading
 import urllib.request
 
 import av
@@ -57,6 +60,44 @@ def simulator() -> Simulator:
     simulator.reset()
     yield simulator
     simulator.reset()
+
+
+class Receiver:
+    """A server that takes webhooks."""
+
+    def __init__(self) -> None:
+        calls: queue.Queue = queue.Queue()
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers["Content-Length"]))
+                calls.put((dict(self.headers), body.decode()))
+                self.send_response(204)
+                self.end_headers()
+
+            def log_message(self, *_) -> None:
+                pass
+
+        self._calls = calls
+        self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self._server.server_port}/hook"
+        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+
+    def next(self) -> tuple[dict, str]:
+        """Headers and body of the next call."""
+        return self._calls.get(timeout=20)
+
+    def stop(self) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+
+
+@pytest.fixture
+def receiver() -> Receiver:
+    """A receiver of webhooks."""
+    receiver = Receiver()
+    yield receiver
+    receiver.stop()
 
 
 def decoded_seconds(data: bytes) -> float:

@@ -6,9 +6,16 @@ use atelier_domain::asset::{self, Asset};
 use atelier_domain::error::{ErrorCode, JobError};
 use atelier_domain::ids::AssetId;
 use atelier_domain::job::{Epoch, Job, Output, OutputSource};
+use atelier_domain::operation::Operation;
 use atelier_domain::policy::SourceFault;
-use atelier_domain::ports::{ByteStream, Claim, ClaimError, FetchError, NewObject, PutError, SpoolError};
+use atelier_domain::ports::{
+    ByteStream, Claim, ClaimError, ExpectedContent, FetchError, NewObject, PutError, SpoolError,
+};
 use atelier_domain::state::State;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+use futures::stream;
 use tracing::warn;
 
 use crate::{StepError, Worker};
@@ -80,7 +87,7 @@ impl Worker {
         let object = NewObject {
             key_prefix: asset::object_key_prefix(&job.body.workspace_id, job.body.created_at, &job.id, index),
             claimed_type: output.content_type.clone().or(opened.content_type),
-            kind: spec.operation.media_kind(),
+            expects: expected(spec.operation, output.content_type.as_deref()),
             length_bytes: opened.length_bytes,
         };
         let object = self.assets.put(object, opened.body).await.map_err(undelivered)?;
@@ -96,6 +103,9 @@ impl Worker {
             content_type: object.content_type,
             size_bytes: object.size_bytes,
             sha256: object.sha256,
+            media: object.facts,
+            seed: output.seed,
+            revised_prompt: output.revised_prompt.clone(),
             created_at: Timestamp::now(),
         };
         self.assets.put_manifest(&asset).await.map_err(undelivered)?;
@@ -104,6 +114,7 @@ impl Worker {
 
     async fn open(&self, job: &Job, index: u16, output: &Output) -> Result<Opened, Undelivered> {
         match &output.source {
+            OutputSource::Link(url) if url.starts_with("data:") => inline(url),
             OutputSource::Link(url) => {
                 let fetched = self.fetcher.fetch(url).await.map_err(|reason| match reason {
                     FetchError::Refused(_) => {
@@ -122,6 +133,10 @@ impl Worker {
                     content_type: fetched.content_type,
                     length_bytes: fetched.length_bytes,
                 })
+            }
+            // Nothing was written: silence has no words.
+            OutputSource::Spool { size_bytes: 0, .. } => {
+                Ok(Opened { body: Box::pin(stream::empty()), content_type: None, length_bytes: Some(0) })
             }
             OutputSource::Spool { epoch, size_bytes } => {
                 let body =
@@ -149,6 +164,35 @@ impl Worker {
             }
         }
     }
+}
+
+/// What an output must be: a transcript is text, beside it stands its JSON, and all other operations make media.
+fn expected(operation: Operation, content_type: Option<&str>) -> ExpectedContent {
+    match operation {
+        Operation::Stt if content_type.is_some_and(|named| asset::essence(named) == "application/json") => {
+            ExpectedContent::Json
+        }
+        Operation::Stt => ExpectedContent::Text,
+        Operation::Tts
+        | Operation::ImageGen
+        | Operation::ImageEdit
+        | Operation::VideoGen
+        | Operation::VideoFromImage => ExpectedContent::Media(operation.media_kind()),
+    }
+}
+
+/// A small file that stands in the link itself.
+fn inline(uri: &str) -> Result<Opened, Undelivered> {
+    let unreadable = || {
+        Undelivered::Source(malformed("the result's data URI cannot be read".to_owned()), SourceFault::Final)
+    };
+    let (head, data) =
+        uri.strip_prefix("data:").and_then(|rest| rest.split_once(',')).ok_or_else(unreadable)?;
+    let named = head.strip_suffix(";base64").ok_or_else(unreadable)?;
+    let bytes = STANDARD.decode(data).map_err(|_| unreadable())?;
+    let length_bytes = Some(bytes.len() as u64);
+    let content_type = (!named.is_empty()).then(|| named.to_owned());
+    Ok(Opened { body: Box::pin(stream::iter([Ok(Bytes::from(bytes))])), content_type, length_bytes })
 }
 
 fn undelivered(reason: PutError) -> Undelivered {

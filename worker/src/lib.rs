@@ -19,7 +19,9 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use atelier_domain::Timestamp;
+use atelier_domain::callback::CallbackAddresses;
 use atelier_domain::error::{ErrorCode, JobError};
+use atelier_domain::foreign::Exceptions;
 use atelier_domain::job::Job;
 use atelier_domain::operation::Step;
 use atelier_domain::policy::{Decision, Policy};
@@ -49,6 +51,10 @@ pub struct Worker {
     pub spool: Arc<dyn Spool>,
     /// Finds input assets.
     pub jobs: Arc<dyn JobStore>,
+    /// Where providers may call; absent where they may not.
+    pub callbacks: Option<CallbackAddresses>,
+    /// Hosts that count as public although they are not. Empty in production.
+    pub exceptions: Exceptions,
     /// Where spans go.
     pub telemetry: Arc<dyn Telemetry>,
 }

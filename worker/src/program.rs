@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
-use atelier_domain::catalogue::Catalogue;
+use atelier_domain::callback::CallbackSettings;
+use atelier_domain::catalogue::CatalogueSettings;
 use atelier_domain::foreign::Exceptions;
 use atelier_domain::operation::Provider;
 use atelier_domain::policy::Policy;
@@ -52,6 +53,10 @@ pub struct Settings {
     pub provider_keys: BTreeMap<Provider, Secret<String>>,
     /// `host:port` of files that may be read although they are not public. For development only.
     pub allow_hosts: Exceptions,
+    /// What the operator changes of the catalogue.
+    pub catalogue: CatalogueSettings,
+    /// Whether and where providers may call.
+    pub callbacks: CallbackSettings,
     /// How much is done at once.
     pub worker: WorkerSettings,
 }
@@ -64,6 +69,10 @@ impl atelier_runtime::settings::Settings for Settings {
             problems.report("providers", problem, CONFIGURATION_PAGE);
         }
         problems.within_all("redis", self.redis.problems());
+        problems.within_all("callbacks", self.callbacks.problems());
+        if let Some(problem) = self.catalogue.problem() {
+            problems.report("catalogue.overrides", problem, CONFIGURATION_PAGE);
+        }
         problems.within("worker", |problems| {
             for name in self.worker.zeros() {
                 problems.report(name, "0 would do nothing", "at least 1 would be right");
@@ -87,16 +96,18 @@ pub async fn run(
     // Paid bytes may still be on their way into the spool while steps drain.
     let end = CancellationToken::new();
     let (jobs, listening) = RedisJobStore::start(redis.clone(), end.clone());
-    let advised = Catalogue::builtin()?.polling_overrides();
+    let advised = settings.catalogue.load()?.polling_overrides();
     let policy = Arc::new(Policy { advised, ..settings.policy });
     let worker: Arc<dyn StepHandler> = Arc::new(Worker {
         policy: policy.clone(),
-        providers: Arc::new(Registry::new(&settings.providers)?),
+        providers: Arc::new(Registry::new(&settings.providers, settings.allow_hosts.clone())?),
         credentials: Arc::new(Keyring::new(settings.provider_keys)),
-        fetcher: Arc::new(GuardedFetcher::new(settings.fetch, settings.allow_hosts)?),
+        fetcher: Arc::new(GuardedFetcher::new(settings.fetch, settings.allow_hosts.clone())?),
         assets: Arc::new(assets.clone()),
         spool: Arc::new(RedisSpool::new(redis.clone(), end.clone())),
         jobs: Arc::new(jobs.clone()),
+        callbacks: settings.callbacks.addresses(),
+        exceptions: settings.allow_hosts,
         telemetry: telemetry.clone(),
     });
     let listener = TcpListener::bind(settings.worker.listen)

@@ -9,7 +9,11 @@ use std::collections::BTreeMap;
 use atelier_domain::Timestamp;
 use atelier_domain::error::{ErrorCode, JobError, ProviderError};
 use atelier_domain::job::{Job, Output, OutputSource, RemoteOperation};
-use atelier_domain::ports::{Claim, ClaimError, MediaProvider, SpoolError, SubmitCall, Submitted};
+use atelier_domain::operation::Operation;
+use atelier_domain::policy::Received;
+use atelier_domain::ports::{
+    Claim, ClaimError, MediaProvider, SpoolError, SubmitCall, Submitted, keep_finished,
+};
 use atelier_domain::state::State;
 
 use crate::{NoProvider, StepError, Worker};
@@ -30,7 +34,7 @@ impl Worker {
             | State::Failed
             | State::Cancelled => return self.hand_back(claim, job).await,
         }
-        let (provider, call) = match self.prepare(&job).await {
+        let (provider, call) = match self.prepare_call(&job).await {
             Ok(prepared) => prepared,
             Err(NoProvider::Hopeless(error)) => {
                 let decision = self.policy.hopeless(job, error, Timestamp::now())?;
@@ -50,10 +54,21 @@ impl Worker {
         self.call(claim, begun.job, provider, call).await
     }
 
-    async fn prepare(&self, job: &Job) -> Result<(&dyn MediaProvider, SubmitCall), NoProvider> {
+    async fn prepare_call(&self, job: &Job) -> Result<(&dyn MediaProvider, SubmitCall), NoProvider> {
         let (provider, key) = self.provider_of(job).await?;
-        let input = self.prepare_input(job).await?;
-        Ok((provider, SubmitCall { spec: job.body.spec.clone(), input, key }))
+        let (input, files) = self.prepare_inputs(job, provider).await?;
+        let callback_url =
+            self.callbacks.as_ref().map(|callbacks| callbacks.url(job.body.spec.provider, &job.id));
+        let call = SubmitCall { spec: job.body.spec.clone(), input, files, key, callback_url };
+        // Uploads cost nothing, so they come before the intent, and their faults are those of any free call.
+        let call = provider.upload_inputs(call).await.map_err(|reason| match reason {
+            ProviderError::NotSent { .. }
+            | ProviderError::Unavailable { .. }
+            | ProviderError::RateLimited { .. }
+            | ProviderError::UnknownOutcome { .. } => NoProvider::Later(reason.to_string()),
+            other => NoProvider::Hopeless(other.to_job_error()),
+        })?;
+        Ok((provider, call))
     }
 
     async fn call(
@@ -65,43 +80,57 @@ impl Worker {
     ) -> Result<(), StepError> {
         match provider.submit(call, Timestamp::now()).await {
             Ok(Submitted::Accepted { remote, status }) => self.accepted(claim, job, remote, status).await,
-            Ok(Submitted::Bytes { content_type, body, request_id, cost }) => {
-                let epoch = job.epoch;
-                let kept = self.spool.keep(&job.id, epoch, 0, body).await;
-                let now = Timestamp::now();
-                let mut job = job;
-                job.body.remote =
-                    request_id.map(|id| RemoteOperation { id, submitted_at: now, urls: BTreeMap::default() });
-                let decision = match kept {
-                    Ok(0) => {
-                        let error = ProviderError::Malformed {
-                            message: "the reply holds no media".to_owned(),
-                            status: "200".to_owned(),
-                        };
-                        self.policy.submit_failed(job, &error, now, rand::random())?
-                    }
-                    Ok(size_bytes) => {
-                        let source = OutputSource::Spool { epoch: epoch.0, size_bytes };
-                        self.policy.received(job, Output { source, content_type }, cost, now)?
-                    }
-                    // The work is done and paid for, but its bytes did not arrive whole.
-                    Err(error @ (SpoolError::Source(_) | SpoolError::Unavailable(_) | SpoolError::Gone)) => {
-                        let error = ProviderError::UnknownOutcome { message: error.to_string() };
-                        self.policy.submit_failed(job, &error, now, rand::random())?
-                    }
-                    Err(error @ SpoolError::TooLarge { .. }) => self.policy.hopeless(
-                        job,
-                        JobError::new(ErrorCode::Malformed, error.to_string()),
-                        now,
-                    )?,
-                };
-                self.settle(claim, decision).await
+            Ok(Submitted::Bytes { content_type, body, request_id, seed, cost }) => {
+                let kept = self.spool.keep(&job.id, job.epoch, 0, body).await;
+                let kept = kept.map(|size_bytes| {
+                    let source = OutputSource::Spool { epoch: job.epoch.0, size_bytes };
+                    let output = Output { source, content_type, seed, revised_prompt: None };
+                    Received { outputs: vec![output], text: None, cost }
+                });
+                self.received(claim, job, request_id, kept).await
+            }
+            Ok(Submitted::Finished(finished)) => {
+                let request_id = finished.request_id.clone();
+                let kept = keep_finished(self.spool.as_ref(), &job.id, job.epoch, finished).await;
+                self.received(claim, job, request_id, kept).await
             }
             Err(error) => {
                 let decision = self.policy.submit_failed(job, &error, Timestamp::now(), rand::random())?;
                 self.settle(claim, decision).await
             }
         }
+    }
+
+    /// The reply held the result, and it was kept or not.
+    async fn received(
+        &self,
+        claim: &dyn Claim,
+        mut job: Job,
+        request_id: Option<String>,
+        kept: Result<Received, SpoolError>,
+    ) -> Result<(), StepError> {
+        let now = Timestamp::now();
+        job.body.remote =
+            request_id.map(|id| RemoteOperation { id, submitted_at: now, urls: BTreeMap::default() });
+        let decision = match kept {
+            Ok(received) if is_empty(&job, &received) => {
+                let error = ProviderError::Malformed {
+                    message: "the reply holds no media".to_owned(),
+                    status: "200".to_owned(),
+                };
+                self.policy.submit_failed(job, &error, now, rand::random())?
+            }
+            Ok(received) => self.policy.received(job, received, now)?,
+            // The work is done and paid for, but its bytes did not arrive whole.
+            Err(error @ (SpoolError::Source(_) | SpoolError::Unavailable(_) | SpoolError::Gone)) => {
+                let error = ProviderError::UnknownOutcome { message: error.to_string() };
+                self.policy.submit_failed(job, &error, now, rand::random())?
+            }
+            Err(error @ SpoolError::TooLarge { .. }) => {
+                self.policy.hopeless(job, JobError::new(ErrorCode::Malformed, error.to_string()), now)?
+            }
+        };
+        self.settle(claim, decision).await
     }
 
     async fn accepted(
@@ -118,4 +147,11 @@ impl Worker {
             other => other,
         }
     }
+}
+
+/// Media are never empty; a transcript of silence is.
+fn is_empty(job: &Job, received: &Received) -> bool {
+    let is_nothing = |output: &Output| matches!(output.source, OutputSource::Spool { size_bytes: 0, .. });
+    received.outputs.is_empty()
+        || (job.body.spec.operation != Operation::Stt && received.outputs.iter().any(is_nothing))
 }

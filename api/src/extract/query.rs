@@ -19,6 +19,33 @@ const MAX_LIMIT: u32 = 100;
 /// Which jobs to list.
 pub(crate) struct ListQuery(pub JobFilter);
 
+/// Which models to list.
+#[derive(Default)]
+pub(crate) struct ModelQuery {
+    /// Only of this provider.
+    pub(crate) provider: Option<Provider>,
+    /// Only those that do this operation.
+    pub(crate) operation: Option<Operation>,
+}
+
+impl FromRequestParts<ApiState> for ModelQuery {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, _: &ApiState) -> Result<Self, ApiError> {
+        let mut query = Self::default();
+        let mut problems = Vec::new();
+        for (name, text) in pairs(parts)? {
+            match name.as_str() {
+                "provider" | "operation" if text.is_empty() => {}
+                "provider" => query.provider = word(&name, &text, Provider::from_str, &mut problems),
+                "operation" => query.operation = word(&name, &text, Operation::parse, &mut problems),
+                _ => problems.push(unknown(&name, &["provider", "operation"])),
+            }
+        }
+        if problems.is_empty() { Ok(query) } else { Err(ApiError::fields(&problems)) }
+    }
+}
+
 /// How long to wait for the end of a job.
 pub(crate) struct WaitQuery(pub Duration);
 

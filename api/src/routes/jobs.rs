@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use atelier_domain::Timestamp;
 use atelier_domain::ids::{JobId, WorkspaceId};
-use atelier_domain::job::{Input, Job};
+use atelier_domain::job::Job;
 use atelier_domain::operation::Step;
 use atelier_domain::ports::{Admission, CancelOutcome, Idempotency, NewJob};
-use atelier_domain::request::{self, FieldError, ParsedRequest, RequestContext};
+use atelier_domain::request::{self, Attachment, FieldError, ParsedRequest, RequestContext};
 use atelier_domain::trace::JobTrace;
 use axum::extract::State;
 use axum::response::{IntoResponse as _, Response};
@@ -18,8 +18,9 @@ use serde_json::json;
 use tracing::{Instrument as _, info};
 
 use crate::error::ApiError;
-use crate::extract::{Caller, JsonBody, ListQuery, PathId, WaitQuery};
+use crate::extract::{Caller, JobBody, ListQuery, PathId, WaitQuery};
 use crate::observe::RequestTrace;
+use crate::routes::inputs;
 use crate::state::ApiState;
 use crate::wire;
 
@@ -29,21 +30,25 @@ pub(super) async fn create(
     Caller(workspace): Caller,
     Extension(trace): Extension<RequestTrace>,
     headers: HeaderMap,
-    JsonBody(body): JsonBody,
+    JobBody { value, files }: JobBody,
 ) -> Result<Response, ApiError> {
     let now = Timestamp::now();
     // A header that is no text reads as one with a sign that no key may have.
     let header =
         headers.get("idempotency-key").map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
+    let looked = inputs::look(&state, &workspace, files, now).await?;
+    let attachments: Vec<Attachment> = looked.iter().map(|file| file.attachment.clone()).collect();
     let context = RequestContext {
         now,
         catalogue: &state.catalogue,
         default_deadline_s: state.settings.default_deadline_s,
         exceptions: &state.exceptions,
         idempotency_header: header.as_deref(),
+        attachments: &attachments,
     };
-    let parsed = request::parse(&body, &context).map_err(|problems| ApiError::fields(&problems))?;
-    check_input_asset(&state, &workspace, &parsed).await?;
+    let parsed = request::parse(&value, &context).map_err(|problems| ApiError::fields(&problems))?;
+    inputs::check_assets(&state, &workspace, &parsed).await?;
+    inputs::stage(&state, looked, &workspace, now).await?;
     admit(&state, workspace, parsed, trace, now).await
 }
 
@@ -89,23 +94,6 @@ pub(super) async fn cancel(
     }
 }
 
-async fn check_input_asset(
-    state: &ApiState,
-    workspace: &WorkspaceId,
-    parsed: &ParsedRequest,
-) -> Result<(), ApiError> {
-    let Some(Input::Asset(id)) = &parsed.spec.input else {
-        return Ok(());
-    };
-    let problem = match state.jobs.asset(workspace, id).await? {
-        Some(asset) => request::check_input_asset(&state.catalogue, &parsed.spec, &asset),
-        None => {
-            Some(FieldError::new("input_asset_id", "is not known", "the id of an asset of this workspace"))
-        }
-    };
-    problem.map_or(Ok(()), |problem| Err(ApiError::fields(&[problem])))
-}
-
 /// Keeps the job. Runs in the PRODUCER span, which is the parent of all that follows.
 async fn admit(
     state: &ApiState,
@@ -121,8 +109,9 @@ async fn admit(
         media_span_id: state.telemetry.fresh_span_id(),
         scheduled_by: None,
     };
-    let ParsedRequest { spec, cost, idempotency_key, fingerprint } = parsed;
-    let job = Job::admitted(JobId::new(), workspace, spec, cost, trace, now);
+    let ParsedRequest { spec, cost, warnings, idempotency_key, fingerprint, .. } = parsed;
+    let mut job = Job::admitted(JobId::new(), workspace, spec, cost, trace, now);
+    job.body.warnings = warnings;
     let idempotency = idempotency_key.map(|key| Idempotency { key, fingerprint });
     let admission =
         state.jobs.admit(NewJob { job: job.clone(), idempotency }).instrument(span.clone()).await?;

@@ -7,6 +7,9 @@ mod model;
 mod open;
 mod overrides;
 mod price;
+#[cfg(test)]
+mod replicate_tests;
+mod settings;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -20,6 +23,7 @@ pub use file_rule::{FileFault, FileRule};
 pub use model::{LengthUnit, Model, OptionKind, OptionSpec, PromptLimit, PromptRule};
 pub use open::{IdForm, OpenModels};
 pub use price::{Price, PriceVariant};
+pub use settings::CatalogueSettings;
 
 const BUILTIN: &[(&str, &str)] = &[
     ("elevenlabs.toml", include_str!("../catalogue/elevenlabs.toml")),
@@ -327,7 +331,7 @@ mod tests {
         let catalogue = builtin();
         assert_eq!(
             catalogue.choose(Provider::Luma, Operation::VideoGen, None),
-            Err(Unserved::Provider { served_by: vec![Provider::Runway] })
+            Err(Unserved::Provider { served_by: vec![Provider::Replicate, Provider::Runway] })
         );
         assert_eq!(
             catalogue.choose(Provider::Fal, Operation::Tts, None),

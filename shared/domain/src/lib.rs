@@ -4,6 +4,7 @@
 //! fresh id: callers pass `now` and jitter in. Adapters implement the traits of [`ports`]; nothing points out of this crate.
 
 pub mod asset;
+pub mod callback;
 pub mod catalogue;
 pub mod error;
 pub mod foreign;

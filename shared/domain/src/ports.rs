@@ -15,7 +15,7 @@ use futures::Stream;
 
 pub use assets::{AssetStore, ExpectedContent, NewObject, PutError, StoredObject};
 pub use callbacks::{Callback, CallbackRefusal, CallbackRequest, Callbacks, News};
-pub use claims::{Claim, ClaimError, Next, Spool, SpoolError, StepHandler};
+pub use claims::{Claim, ClaimError, Next, Spool, SpoolError, StepHandler, keep_finished};
 pub use jobs::{Admission, CancelOutcome, Idempotency, JobFilter, JobStore, NewJob, Page, StoreUnavailable};
 pub use providers::{
     Abandoned, Checked, CredentialError, Credentials, FetchError, Fetched, Fetcher, Finished, FinishedOutput,

@@ -1,4 +1,4 @@
-//! The three adapters as the contract suite sees them: how to call each, and how its provider says yes.
+//! The adapters as the contract suite sees them: how to call each, and how its provider says yes.
 
 use atelier_domain::Timestamp;
 use atelier_domain::error::ProviderError;
@@ -38,6 +38,13 @@ pub const FAL: Adapter = Adapter {
     model: "fal-ai/flux/dev",
     key_header: "authorization",
     key_scheme: "Key ",
+};
+pub const REPLICATE: Adapter = Adapter {
+    provider: Provider::Replicate,
+    operation: Operation::ImageGen,
+    model: "black-forest-labs/flux-schnell",
+    key_header: "authorization",
+    key_scheme: "Bearer ",
 };
 pub const RUNWAY: Adapter = Adapter {
     provider: Provider::Runway,
@@ -114,6 +121,7 @@ impl Adapter {
         match self.provider {
             Provider::ElevenLabs => answer(200, "audio/mpeg", "ID3 pretend this is speech"),
             Provider::Fal => fal(seen, base),
+            Provider::Replicate => replicate(seen, base),
             Provider::Runway => runway(seen),
             other => panic!("{other} has no adapter"),
         }
@@ -137,6 +145,30 @@ fn fal(seen: &Seen, base: &str) -> Answer {
         (200, json!({"images": [{"url": "https://v3.fal.media/files/a.png", "content_type": "image/png"}]}))
     };
     json_answer(status, body)
+}
+
+fn replicate(seen: &Seen, base: &str) -> Answer {
+    let own = format!("{base}/v1/predictions/{OPERATION_ID}");
+    let prediction = |status: &str, output: Value| {
+        json!({
+            "id": OPERATION_ID, "model": "black-forest-labs/flux-schnell", "version": "hidden", "status": status,
+            "input": {}, "output": output, "logs": "", "error": null, "data_removed": false,
+            "urls": {"get": own, "cancel": format!("{own}/cancel")}
+        })
+    };
+    match (seen.method.as_str(), seen.target.as_str()) {
+        ("POST", "/v1/files") => {
+            let url = format!("{base}/v1/files/file-1");
+            json_answer(201, json!({"id": "file-1", "urls": {"get": url}}))
+        }
+        ("POST", target) if target.ends_with("/cancel") => {
+            json_answer(200, prediction("canceled", Value::Null))
+        }
+        ("POST", _) => json_answer(201, prediction("starting", Value::Null)),
+        _ => {
+            json_answer(200, prediction("succeeded", json!(["https://replicate.delivery/xezq/a/out-0.webp"])))
+        }
+    }
 }
 
 fn runway(seen: &Seen) -> Answer {

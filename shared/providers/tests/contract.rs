@@ -12,6 +12,7 @@ macro_rules! contract {
     ($($case:ident),+ $(,)?) => {
         mod elevenlabs { $( #[tokio::test] async fn $case() { super::$case(crate::adapters::ELEVENLABS).await } )+ }
         mod fal { $( #[tokio::test] async fn $case() { super::$case(crate::adapters::FAL).await } )+ }
+        mod replicate { $( #[tokio::test] async fn $case() { super::$case(crate::adapters::REPLICATE).await } )+ }
         mod runway { $( #[tokio::test] async fn $case() { super::$case(crate::adapters::RUNWAY).await } )+ }
     };
 }

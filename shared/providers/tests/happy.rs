@@ -6,12 +6,12 @@ use atelier_domain::error::ProviderError;
 use atelier_domain::foreign::Exceptions;
 use atelier_domain::job::Output;
 use atelier_domain::money::{MicroUsd, PriceUnit, ReportedCost};
-use atelier_domain::operation::Provider;
-use atelier_domain::ports::{Abandoned, Checked, Providers, Submitted};
+use atelier_domain::operation::{Operation, Provider};
+use atelier_domain::ports::{Abandoned, Checked, PreparedInput, Providers, SubmitCall, Submitted};
 use atelier_providers::{ProviderSettings, Registry, SetupError};
 use axum::http::Response;
 
-use crate::adapters::{Adapter, ELEVENLABS, FAL, OPERATION_ID, RUNWAY, key, now};
+use crate::adapters::{Adapter, ELEVENLABS, FAL, OPERATION_ID, REPLICATE, RUNWAY, key, now};
 use crate::contract::collected;
 use crate::stand::{Rude, RudeStand, Stand, install_crypto, json};
 
@@ -71,6 +71,47 @@ async fn an_image_is_queued_asked_about_and_found() {
     );
     let outputs = vec![link("https://v3.fal.media/files/a.png", "image/png")];
     assert_eq!(found, Checked::Ready { outputs, status: "COMPLETED".to_owned(), cost: None });
+}
+
+#[tokio::test]
+async fn a_prediction_is_created_asked_about_and_found() {
+    let (submit_targets, found) = whole_way(REPLICATE).await;
+    let own = format!("/v1/predictions/{OPERATION_ID}");
+    assert_eq!(
+        submit_targets,
+        [
+            "POST /v1/models/black-forest-labs/flux-schnell/predictions".to_owned(),
+            format!("GET {own}"),
+            format!("POST {own}/cancel"),
+        ]
+    );
+    let outputs = vec![link("https://replicate.delivery/xezq/a/out-0.webp", "image/webp")];
+    let cost = Some(ReportedCost::units(PriceUnit::Image, 1));
+    assert_eq!(found, Checked::Ready { outputs, status: "succeeded".to_owned(), cost });
+}
+
+#[tokio::test]
+async fn a_large_image_is_uploaded_before_its_prediction() {
+    let stand = Stand::start(move |seen, base| REPLICATE.good(seen, base)).await;
+    let registry = REPLICATE.registry(&stand.base());
+    let provider = registry.get(Provider::Replicate).unwrap();
+    let bytes = |length: usize| PreparedInput::Bytes {
+        content_type: "image/png".to_owned(),
+        bytes: vec![b'.'; length].into(),
+    };
+    let mut spec = REPLICATE.spec();
+    spec.operation = Operation::ImageEdit;
+    spec.model = "stability-ai/sdxl".to_owned();
+    let files = [("mask".to_owned(), bytes(3))].into();
+    let call = SubmitCall { spec, input: Some(bytes(300_000)), files, key: key(), callback_url: None };
+    let call = provider.upload_inputs(call).await.unwrap();
+    provider.submit(call, now()).await.unwrap();
+    let seen = stand.seen();
+    assert_eq!(seen.len(), 2);
+    assert!(seen[0].body.contains("name=\"content\"; filename=\"file.png\""));
+    let sent: serde_json::Value = serde_json::from_str(&seen[1].body).unwrap();
+    assert_eq!(sent["input"]["image"], format!("{}/v1/files/file-1", stand.base()));
+    assert_eq!(sent["input"]["mask"], "data:image/png;base64,Li4u");
 }
 
 #[tokio::test]

@@ -11,6 +11,7 @@
 //! | `{q0}:x:<workspace>` | sorted set | jobs of a workspace by admission time | a member as long as its record, and then until the next index repair |
 //! | `{q0}:a:<asset>` | string | asset as JSON | `retention_s` |
 //! | `{q0}:b:<job>:<epoch>:<index>` | string | bytes of a paid reply that the asset store does not have yet | until stored, at most `retention_s` |
+//! | `{q0}:h:<job>` | string | a callback has made the job's check due | `retention_s` |
 //! | `{q0}:ended` | channel | ids of jobs that have just ended | - |
 //!
 //! The control queue is `apalis-redis`', which chooses its keys itself. `Q` is [`CONTROL_QUEUE`]:
@@ -113,6 +114,11 @@ impl Keys {
     /// Spooled bytes.
     pub fn spool(&self, job: &JobId, epoch: u32, index: u16) -> String {
         format!("{}b:{job}:{epoch}:{index}", self.prefix)
+    }
+
+    /// The mark of a job whose check a callback has made due.
+    pub fn hastened(&self, job: &JobId) -> String {
+        format!("{}h:{job}", self.prefix)
     }
 
     /// The channel of ended jobs.

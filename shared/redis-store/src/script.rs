@@ -52,3 +52,8 @@ script!(
     REPAIR,
     "scripts/repair.lua"
 );
+script!(
+    /// Makes a check due at once.
+    HASTEN,
+    "scripts/hasten.lua"
+);

@@ -188,17 +188,7 @@ impl JobStore for RedisJobStore {
             after.body.outputs.clear();
             let runs_at_provider = after.body.remote.is_some() && was == State::Awaiting;
             let next = if runs_at_provider { Next::Now(Step::Abandon) } else { Next::Nothing };
-            let retention = Duration::from_secs(self.redis.settings.retention_s);
-            let verdict =
-                Verdict::ending(&before.body, after.clone(), &next, &Source::Outside, retention, now)
-                    .map_err(unavailable)?;
-            let verdicts = [verdict];
-            let written = twice(|| async {
-                settle::send(&mut self.redis.commands(), &self.redis.keys, &verdicts).await
-            })
-            .await
-            .map_err(unavailable)?;
-            if written == [Written::Yes] {
+            if self.decide(&before, after.clone(), next).await? {
                 return Ok(CancelOutcome::Cancelled(Box::new(after)));
             }
         }
@@ -222,6 +212,35 @@ impl JobStore for RedisJobStore {
             }
             let _ = tokio::time::timeout(left.min(LOOK_EVERY), bell).await;
         }
+    }
+
+    async fn job_of_callback(&self, id: &JobId) -> Result<Option<Job>, StoreUnavailable> {
+        self.read(id).await
+    }
+
+    async fn hasten(&self, id: &JobId) -> Result<bool, StoreUnavailable> {
+        let keys = &self.redis.keys;
+        let mut call = script::HASTEN.prepare_invoke();
+        call.key(keys.job(id))
+            .key(keys.checks())
+            .key(keys.checks_wake())
+            .key(keys.hastened(id))
+            .arg(id.as_str())
+            .arg(self.redis.settings.retention_s.saturating_mul(1000));
+        twice(|| async { call.invoke_async(&mut self.redis.commands()).await }).await.map_err(unavailable)
+    }
+
+    async fn decide(&self, before: &Job, after: Job, next: Next) -> Result<bool, StoreUnavailable> {
+        let retention = Duration::from_secs(self.redis.settings.retention_s);
+        let verdict =
+            Verdict::ending(&before.body, after, &next, &Source::Outside, retention, Timestamp::now())
+                .map_err(unavailable)?;
+        let verdicts = [verdict];
+        let written =
+            twice(|| async { settle::send(&mut self.redis.commands(), &self.redis.keys, &verdicts).await })
+                .await
+                .map_err(unavailable)?;
+        Ok(written.first() == Some(&Written::Yes))
     }
 
     async fn asset(&self, workspace: &WorkspaceId, id: &AssetId) -> Result<Option<Asset>, StoreUnavailable> {

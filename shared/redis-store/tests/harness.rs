@@ -219,6 +219,7 @@ pub fn new_job(prompt: &str) -> Job {
         model: "gen4.5".to_owned(),
         prompt: Some(prompt.to_owned()),
         input: None,
+        files: Default::default(),
         config: serde_json::Map::new(),
         credential_id: None,
         priority: Priority::Normal,
@@ -230,7 +231,7 @@ pub fn new_job(prompt: &str) -> Job {
     };
     let producer = TraceParent { trace_id: 1, span_id: 2, is_sampled: true };
     let trace = JobTrace { producer, tracestate: None, media_span_id: 3, scheduled_by: None };
-    Job::admitted(JobId::new(), workspace(), spec, Cost::estimate(MicroUsd(600_000)), trace, now)
+    Job::admitted(JobId::new(), workspace(), spec, Cost::unknown(), trace, now)
 }
 
 pub fn remote(job: &Job) -> RemoteOperation {
@@ -323,7 +324,7 @@ impl PretendedWork {
             }
             (Step::Check, State::Awaiting) => {
                 let source = OutputSource::Link("https://example.com/x.mp4".to_owned());
-                let outputs = vec![Output { source, content_type: None }];
+                let outputs = vec![Output { source, content_type: None, seed: None, revised_prompt: None }];
                 let found = Checked::Ready { outputs, status: "SUCCEEDED".to_owned(), cost: None };
                 self.policy.checked(job, found, now, 0.5)?
             }

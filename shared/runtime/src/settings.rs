@@ -40,6 +40,8 @@ pub const CONFIGURATION_PAGE: &str = "see shared/docs/configuration.md";
 pub const SECTIONS_OF_THE_PRODUCT: &[&str] = &[
     "allow_hosts",
     "api",
+    "callbacks",
+    "catalogue",
     "fetch",
     "policy",
     "poller",

@@ -11,6 +11,10 @@ pub(crate) enum Ending {
     Marker(Marker),
     /// WebP: a length in the header.
     Riff(Riff),
+    /// Text: UTF-8 to the last byte.
+    Text(Text),
+    /// JSON: UTF-8, all brackets and strings closed.
+    Json(Json),
     /// Nothing to tell it by.
     Unchecked,
 }
@@ -23,6 +27,8 @@ impl Ending {
             "image/png" => Self::Marker(Marker::new(b"\0\0\0\0IEND\xae\x42\x60\x82", "an IEND chunk")),
             "image/jpeg" => Self::Marker(Marker::new(b"\xff\xd9", "an EOI marker")),
             "image/webp" => Self::Riff(Riff::default()),
+            "text/plain; charset=utf-8" => Self::Text(Text::default()),
+            "application/json" => Self::Json(Json::default()),
             _ => Self::Unchecked,
         }
     }
@@ -38,6 +44,8 @@ impl Ending {
                 riff.feed(bytes);
                 Ok(())
             }
+            Self::Text(text) => text.feed(bytes),
+            Self::Json(json) => json.feed(bytes),
             Self::Unchecked => Ok(()),
         }
     }
@@ -47,8 +55,68 @@ impl Ending {
             Self::Boxes(boxes) => boxes.finish(),
             Self::Marker(marker) => marker.finish(),
             Self::Riff(riff) => riff.finish(),
+            Self::Text(text) => text.finish(),
+            Self::Json(json) => json.finish(),
             Self::Unchecked => Ok(()),
         }
+    }
+}
+
+/// UTF-8, with a character that is cut between two pieces kept for the next.
+#[derive(Debug, Default)]
+pub(crate) struct Text {
+    cut: Vec<u8>,
+}
+
+impl Text {
+    fn feed(&mut self, bytes: &[u8]) -> Result<(), String> {
+        let mut whole = std::mem::take(&mut self.cut);
+        whole.extend_from_slice(bytes);
+        match std::str::from_utf8(&whole) {
+            Ok(_) => Ok(()),
+            Err(error) if error.error_len().is_none() => {
+                self.cut = whole.get(error.valid_up_to()..).unwrap_or_default().to_vec();
+                Ok(())
+            }
+            Err(_) => Err("it is not UTF-8 text".to_owned()),
+        }
+    }
+
+    fn finish(&self) -> Result<(), String> {
+        if self.cut.is_empty() { Ok(()) } else { Err("the text ends within a character".to_owned()) }
+    }
+}
+
+/// Brackets and strings of a JSON document. It is no parser: what it lets through is whole, not necessarily right.
+#[derive(Debug, Default)]
+pub(crate) struct Json {
+    text: Text,
+    depth: u64,
+    is_in_string: bool,
+    is_escaped: bool,
+}
+
+impl Json {
+    fn feed(&mut self, bytes: &[u8]) -> Result<(), String> {
+        self.text.feed(bytes)?;
+        for byte in bytes {
+            match byte {
+                _ if self.is_escaped => self.is_escaped = false,
+                b'\\' if self.is_in_string => self.is_escaped = true,
+                b'"' => self.is_in_string = !self.is_in_string,
+                b'{' | b'[' if !self.is_in_string => self.depth += 1,
+                b'}' | b']' if !self.is_in_string => {
+                    self.depth = self.depth.checked_sub(1).ok_or("the JSON closes a bracket too many")?;
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn finish(&self) -> Result<(), String> {
+        self.text.finish()?;
+        if self.depth > 0 || self.is_in_string { Err("the JSON is not closed".to_owned()) } else { Ok(()) }
     }
 }
 
@@ -243,6 +311,18 @@ mod tests {
         assert_eq!(ends("image/jpeg", jpeg), Ok(()));
         assert_eq!(ends("image/jpeg", &[&jpeg[..], b"\0\0\n"].concat()), Ok(()));
         assert!(ends("image/jpeg", &jpeg[..jpeg.len() - 1]).is_err());
+    }
+
+    #[test]
+    fn text_and_json_must_be_whole() {
+        let text = "grüß dich 🎬".as_bytes();
+        assert_eq!(ends("text/plain; charset=utf-8", text), Ok(()));
+        assert!(ends("text/plain; charset=utf-8", &text[..text.len() - 1]).is_err());
+        let json = br#"{"a": ["b\"]", {"c": "\\"}]}"#;
+        assert_eq!(ends("application/json", json), Ok(()));
+        for length in 1..json.len() {
+            assert!(ends("application/json", &json[..length]).is_err(), "cut to {length}");
+        }
     }
 
     #[test]

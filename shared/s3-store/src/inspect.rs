@@ -1,11 +1,13 @@
 //! One object's inspection while it streams by: length, digest, type, completeness. No I/O.
 
-use atelier_domain::ports::NewObject;
+use atelier_domain::asset::MediaFacts;
+use atelier_domain::ports::{ExpectedContent, NewObject};
 use sha2::{Digest, Sha256};
 
 use crate::ending::Ending;
+use crate::probe::Probe;
 use crate::sniff::{HEAD_BYTES, sniff};
-use crate::verdict::decide;
+use crate::verdict::{PLAIN_TEXT, decide};
 
 /// What is known of an object that passed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -13,6 +15,7 @@ pub(crate) struct Facts {
     pub(crate) content_type: String,
     pub(crate) size_bytes: u64,
     pub(crate) sha256: String,
+    pub(crate) media: MediaFacts,
 }
 
 /// Takes the bytes in order. An error is the reason why the object must not be stored.
@@ -27,7 +30,7 @@ pub(crate) struct Inspector {
 /// Before and after the type is known.
 enum Look {
     Head(Vec<u8>),
-    Decided { content_type: String, ending: Ending },
+    Decided { content_type: String, ending: Ending, probe: Probe },
 }
 
 impl Inspector {
@@ -51,7 +54,10 @@ impl Inspector {
         }
         self.digest.update(bytes);
         match &mut self.look {
-            Look::Decided { ending, .. } => ending.feed(bytes),
+            Look::Decided { ending, probe, .. } => {
+                probe.feed(bytes);
+                ending.feed(bytes)
+            }
             Look::Head(head) => {
                 let (taken, rest) = bytes.split_at((HEAD_BYTES - head.len()).min(bytes.len()));
                 head.extend_from_slice(taken);
@@ -63,7 +69,7 @@ impl Inspector {
     /// The end of the bytes: everything that only the end can tell.
     pub(crate) fn finish(&mut self) -> Result<Facts, String> {
         if self.size_bytes == 0 {
-            return Err("it is empty".to_owned());
+            return self.empty();
         }
         if let Some(expected) = self.object.length_bytes.filter(|expected| self.size_bytes < *expected) {
             return Err(format!("it has {} bytes of the {expected} that were announced", self.size_bytes));
@@ -71,12 +77,32 @@ impl Inspector {
         if matches!(self.look, Look::Head(_)) {
             self.decide(&[])?;
         }
-        let Look::Decided { content_type, ending } = &self.look else {
+        let Look::Decided { content_type, ending, probe } = &self.look else {
             return Err("its type was not decided".to_owned());
         };
         ending.finish().map_err(|reason| format!("it is an incomplete {content_type}: {reason}"))?;
         let sha256 = hex(&std::mem::take(&mut self.digest).finalize());
-        Ok(Facts { content_type: content_type.clone(), size_bytes: self.size_bytes, sha256 })
+        Ok(Facts {
+            content_type: content_type.clone(),
+            size_bytes: self.size_bytes,
+            sha256,
+            media: probe.finish(),
+        })
+    }
+
+    /// Silence has no words: only a text may be empty.
+    fn empty(&mut self) -> Result<Facts, String> {
+        if self.object.expects != ExpectedContent::Text
+            || self.object.length_bytes.is_some_and(|length| length > 0)
+        {
+            return Err("it is empty".to_owned());
+        }
+        Ok(Facts {
+            content_type: PLAIN_TEXT.to_owned(),
+            size_bytes: 0,
+            sha256: hex(&std::mem::take(&mut self.digest).finalize()),
+            media: MediaFacts::default(),
+        })
     }
 
     /// The type, once enough bytes have come to tell it.
@@ -91,11 +117,14 @@ impl Inspector {
         let Look::Head(head) = &self.look else {
             return Ok(());
         };
-        let content_type = decide(self.object.kind, self.object.claimed_type.as_deref(), sniff(head))?;
+        let content_type = decide(self.object.expects, self.object.claimed_type.as_deref(), sniff(head))?;
         let mut ending = Ending::of(&content_type);
-        ending.feed(head)?;
-        ending.feed(rest)?;
-        self.look = Look::Decided { content_type, ending };
+        let mut probe = Probe::of(&content_type);
+        for bytes in [head, rest] {
+            ending.feed(bytes)?;
+            probe.feed(bytes);
+        }
+        self.look = Look::Decided { content_type, ending, probe };
         Ok(())
     }
 }
@@ -121,7 +150,7 @@ mod tests {
         let object = NewObject {
             key_prefix: "a/0".to_owned(),
             claimed_type: Some("image/png".to_owned()),
-            kind: MediaKind::Image,
+            expects: ExpectedContent::Media(MediaKind::Image),
             length_bytes,
         };
         let mut inspector = Inspector::new(object, limit_bytes)?;
@@ -162,7 +191,7 @@ mod tests {
         let object = NewObject {
             key_prefix: "a/0".to_owned(),
             claimed_type: None,
-            kind: MediaKind::Image,
+            expects: ExpectedContent::Media(MediaKind::Image),
             length_bytes: None,
         };
         let mut inspector = Inspector::new(object, u64::MAX).unwrap();

@@ -14,11 +14,19 @@ mod client;
 mod ending;
 mod inspect;
 mod intake;
+mod probe;
 mod settings;
 mod sniff;
 mod store;
 mod upload;
 mod verdict;
+
+use atelier_domain::ports::{NewObject, PutError, StoredObject};
+
+/// What a store would make of a file that comes in these pieces: for tests and fuzzing.
+pub fn probe_pieces(object: NewObject, pieces: &[&[u8]]) -> Result<StoredObject, PutError> {
+    store::look(object, pieces, u64::MAX)
+}
 
 pub use settings::{InvalidSettings, S3Settings};
 pub use store::S3Store;

@@ -102,25 +102,35 @@ fn by_doctype(head: &[u8]) -> Media {
 
 /// MPEG audio and ADTS have no signature but eleven or twelve set bits; a second frame where the first one ends is proof.
 fn by_frame_sync(head: &[u8]) -> Option<Found> {
-    let (media, length) = if let Some(length) = mpeg_frame_bytes(head) {
-        (Media::new("audio/mpeg", MediaKind::Speech), length)
+    let (media, frame) = if let Some(frame) = mpeg_frame(head) {
+        (Media::new("audio/mpeg", MediaKind::Speech), frame)
     } else {
-        let length = adts_frame_bytes(head)?;
-        (Media::new("audio/aac", MediaKind::Speech), length)
+        (Media::new("audio/aac", MediaKind::Speech), adts_frame(head)?)
     };
-    let second = head.get(length..).unwrap_or_default();
+    let second = head.get(frame.length..).unwrap_or_default();
     if second.len() < 7 {
         return Some(Found::Perhaps(media));
     }
     let is_confirmed = match media.content_type {
-        "audio/mpeg" => mpeg_frame_bytes(second).is_some(),
-        _ => adts_frame_bytes(second).is_some(),
+        "audio/mpeg" => mpeg_frame(second).is_some(),
+        _ => adts_frame(second).is_some(),
     };
     is_confirmed.then_some(Found::Media(media))
 }
 
-/// Length of an MPEG audio frame of layer III from its header (ISO 11172-3, 13818-3). None: this is no such header.
-fn mpeg_frame_bytes(frame: &[u8]) -> Option<usize> {
+/// One frame of sound, by its header.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Frame {
+    /// In bytes, header included.
+    pub(crate) length: usize,
+    /// Samples of each channel.
+    pub(crate) samples: u32,
+    /// Samples a second.
+    pub(crate) sample_rate: u32,
+}
+
+/// An MPEG audio frame of layer III, by its header (ISO 11172-3, 13818-3). None: this is no such header.
+pub(crate) fn mpeg_frame(frame: &[u8]) -> Option<Frame> {
     const KBIT_V1: [usize; 16] = [0, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 0];
     const KBIT_V2: [usize; 16] = [0, 8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160, 0];
     let &[0xff, second, third, _, ..] = frame else {
@@ -132,27 +142,33 @@ fn mpeg_frame_bytes(frame: &[u8]) -> Option<usize> {
     }
     let is_first_version = version == 3;
     let kbits = if is_first_version { KBIT_V1 } else { KBIT_V2 }.get(usize::from(third >> 4)).copied()?;
-    let base_rate = [44_100, 48_000, 32_000].get(usize::from((third >> 2) & 3)).copied()?;
-    let sample_rate: usize = match version {
+    let base_rate = [44_100u32, 48_000, 32_000].get(usize::from((third >> 2) & 3)).copied()?;
+    let sample_rate = match version {
         3 => base_rate,
         2 => base_rate / 2,
         _ => base_rate / 4,
     };
     let padding = usize::from((third >> 1) & 1);
-    let factor = if is_first_version { 144_000 } else { 72_000 };
-    (kbits > 0).then(|| factor * kbits / sample_rate + padding)
+    let samples = if is_first_version { 1_152 } else { 576 };
+    let length = samples as usize / 8 * 1_000 * kbits / sample_rate as usize + padding;
+    (kbits > 0).then_some(Frame { length, samples, sample_rate })
 }
 
-/// Length of an ADTS frame from its header (ISO 14496-3). None: this is no such header.
-fn adts_frame_bytes(frame: &[u8]) -> Option<usize> {
-    let &[0xff, second, third, fourth, fifth, sixth, _, ..] = frame else {
+/// An ADTS frame, by its header (ISO 14496-3). None: this is no such header.
+pub(crate) fn adts_frame(frame: &[u8]) -> Option<Frame> {
+    const RATES: [u32; 13] = [
+        96_000, 88_200, 64_000, 48_000, 44_100, 32_000, 24_000, 22_050, 16_000, 12_000, 11_025, 8_000, 7_350,
+    ];
+    let &[0xff, second, third, fourth, fifth, sixth, seventh, ..] = frame else {
         return None;
     };
-    if second & 0xf6 != 0xf0 || (third >> 2) & 0xf > 12 {
+    if second & 0xf6 != 0xf0 {
         return None;
     }
+    let sample_rate = RATES.get(usize::from((third >> 2) & 0xf)).copied()?;
     let length = (usize::from(fourth & 3) << 11) | (usize::from(fifth) << 3) | usize::from(sixth >> 5);
-    (length >= 7).then_some(length)
+    let samples = 1_024 * (u32::from(seventh & 3) + 1);
+    (length >= 7).then_some(Frame { length, samples, sample_rate })
 }
 
 /// The sort of a text, or None when the bytes are none.

@@ -8,6 +8,7 @@ use async_trait::async_trait;
 use atelier_domain::asset::{Asset, extension_of, manifest_key};
 use atelier_domain::ports::{AssetStore, ByteStream, NewObject, PutError, StoredObject};
 use aws_sdk_s3::Client;
+use aws_sdk_s3::operation::get_object::builders::GetObjectFluentBuilder;
 use aws_sdk_s3::presigning::PresigningConfig;
 use aws_sdk_s3::types::{BucketLocationConstraint, CreateBucketConfiguration};
 use bytes::{Bytes, BytesMut};
@@ -16,7 +17,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::call::{self, Call, CallError};
 use crate::client;
-use crate::inspect::Facts;
+use crate::inspect::{Facts, Inspector};
 use crate::intake::{Intake, Part};
 use crate::settings::{InvalidSettings, S3Settings};
 use crate::upload::{ATTEMPT, Shared, Upload};
@@ -135,6 +136,18 @@ impl S3Store {
         }
     }
 
+    async fn sign(&self, request: GetObjectFluentBuilder, ttl: Duration) -> Result<String, PutError> {
+        let ttl = ttl.clamp(Duration::from_secs(1), LONGEST_TTL);
+        let signing =
+            PresigningConfig::expires_in(ttl).map_err(|error| PutError::Unavailable(error.into()))?;
+        // Signing is local, but fetching the credentials for it may not be.
+        let request = tokio::time::timeout(self.shared.settings.call_timeout(), request.presigned(signing))
+            .await
+            .map_err(|elapsed| PutError::Unavailable(elapsed.into()))?
+            .map_err(|error| PutError::Unavailable(error.into()))?;
+        Ok(request.uri().to_owned())
+    }
+
     async fn remove_key(&self, key: &str) -> Result<(), CallError> {
         let sending = self.shared.client.delete_object().bucket(&self.shared.settings.bucket).key(key).send();
         match call::run(self.shared.call("DeleteObject", Some(key)), sending).await {
@@ -161,7 +174,11 @@ impl AssetStore for S3Store {
             }
             None => self.put_in_parts(&key, &content_type, first, &mut intake).await?,
         };
-        Ok(StoredObject { key, content_type, size_bytes: facts.size_bytes, sha256: facts.sha256 })
+        Ok(stored(key, content_type, facts))
+    }
+
+    async fn inspect(&self, object: NewObject, bytes: Bytes) -> Result<StoredObject, PutError> {
+        look(object, &[&bytes], self.shared.settings.max_size_bytes)
     }
 
     async fn put_manifest(&self, asset: &Asset) -> Result<(), PutError> {
@@ -216,28 +233,36 @@ impl AssetStore for S3Store {
         Ok(self.remove_key(&manifest_key(key)).await?)
     }
 
+    async fn signed_input_url(&self, key: &str, ttl: Duration) -> Result<String, PutError> {
+        self.sign(self.signing.get_object().bucket(&self.shared.settings.bucket).key(key), ttl).await
+    }
+
     async fn signed_url(&self, asset: &Asset, ttl: Duration) -> Result<String, PutError> {
-        let ttl = ttl.clamp(Duration::from_secs(1), LONGEST_TTL);
-        let signing =
-            PresigningConfig::expires_in(ttl).map_err(|error| PutError::Unavailable(error.into()))?;
-        let request = self
-            .signing
-            .get_object()
-            .bucket(&self.shared.settings.bucket)
-            .key(&asset.key)
-            .response_content_disposition(format!("attachment; filename=\"{}\"", asset.file_name()))
-            .presigned(signing);
-        // Signing is local, but fetching the credentials for it may not be.
-        let request = tokio::time::timeout(self.shared.settings.call_timeout(), request)
-            .await
-            .map_err(|elapsed| PutError::Unavailable(elapsed.into()))?
-            .map_err(|error| PutError::Unavailable(error.into()))?;
-        Ok(request.uri().to_owned())
+        let disposition = format!("attachment; filename=\"{}\"", asset.file_name());
+        let request = self.signing.get_object().bucket(&self.shared.settings.bucket).key(&asset.key);
+        self.sign(request.response_content_disposition(disposition), ttl).await
     }
 
     async fn ready(&self) -> Result<(), PutError> {
         Ok(self.head_bucket().await?)
     }
+}
+
+fn stored(key: String, content_type: String, facts: Facts) -> StoredObject {
+    StoredObject { key, content_type, size_bytes: facts.size_bytes, sha256: facts.sha256, facts: facts.media }
+}
+
+/// What the bytes are, without storing them.
+pub(crate) fn look(object: NewObject, pieces: &[&[u8]], limit_bytes: u64) -> Result<StoredObject, PutError> {
+    let malformed = |message| PutError::Malformed { message };
+    let key_prefix = object.key_prefix.clone();
+    let mut inspector = Inspector::new(object, limit_bytes).map_err(malformed)?;
+    for piece in pieces {
+        inspector.feed(piece).map_err(malformed)?;
+    }
+    let facts = inspector.finish().map_err(malformed)?;
+    let key = format!("{key_prefix}.{}", extension_of(&facts.content_type));
+    Ok(stored(key, facts.content_type.clone(), facts))
 }
 
 /// A name for one writing attempt, to tell our object from an earlier one of the same key. Chance, but no secret.

@@ -2,6 +2,7 @@
 
 use atelier_domain::asset::essence;
 use atelier_domain::operation::MediaKind;
+use atelier_domain::ports::ExpectedContent;
 
 use crate::sniff::{Found, Media};
 
@@ -24,7 +25,34 @@ const HEADERLESS: [&str; 14] = [
 ];
 
 /// The content type to store, or why not.
-pub(crate) fn decide(required: MediaKind, claim: Option<&str>, found: Found) -> Result<String, String> {
+pub(crate) fn decide(expects: ExpectedContent, claim: Option<&str>, found: Found) -> Result<String, String> {
+    match (expects, found) {
+        (ExpectedContent::Media(required), found) => media(required, claim, found),
+        (ExpectedContent::AnyMedia, Found::Media(sort) | Found::Perhaps(sort)) => {
+            let is_claimed_sound = claim.map(essence).as_deref().and_then(kind_of) == Some(MediaKind::Speech);
+            let is_sound =
+                is_claimed_sound && (sort.may_be_audio.is_some() || matches!(found, Found::Perhaps(_)));
+            media(if is_sound { MediaKind::Speech } else { sort.kind }, claim, found)
+        }
+        // Only sound has forms without a signature.
+        (ExpectedContent::AnyMedia, Found::Unknown | Found::Other(_)) => {
+            media(MediaKind::Speech, claim, found).map_err(|_| match found {
+                Found::Other(name) => format!("found {name}, expected media"),
+                _ => "found no known media type".to_owned(),
+            })
+        }
+        (ExpectedContent::AnyMedia, Found::Text(sort)) => Err(format!("found {sort}, expected media")),
+        (ExpectedContent::Text, Found::Text(_)) => Ok(PLAIN_TEXT.to_owned()),
+        (ExpectedContent::Text, _) => Err("found no text".to_owned()),
+        (ExpectedContent::Json, Found::Text("JSON")) => Ok("application/json".to_owned()),
+        (ExpectedContent::Json, _) => Err("found no JSON".to_owned()),
+    }
+}
+
+/// What a text is stored as.
+pub(crate) const PLAIN_TEXT: &str = "text/plain; charset=utf-8";
+
+fn media(required: MediaKind, claim: Option<&str>, found: Found) -> Result<String, String> {
     let claimed = claim.map(essence).filter(|claimed| !claimed.is_empty());
     let is_headerless = claimed.as_deref().is_some_and(|claimed| HEADERLESS.contains(&claimed));
     let media = match found {
@@ -89,7 +117,30 @@ mod tests {
     const NOISE: &[u8] = b"\x00\x01\x02\x03\x80\x81";
 
     fn verdict(required: MediaKind, claim: &str, head: &[u8]) -> Result<String, String> {
-        decide(required, (!claim.is_empty()).then_some(claim), sniff(head))
+        decide(ExpectedContent::Media(required), (!claim.is_empty()).then_some(claim), sniff(head))
+    }
+
+    #[test]
+    fn an_input_may_be_any_media_but_must_be_media() {
+        let input = |claim: &str, head: &[u8]| {
+            decide(ExpectedContent::AnyMedia, (!claim.is_empty()).then_some(claim), sniff(head))
+        };
+        assert_eq!(input("", PNG).unwrap(), "image/png");
+        assert_eq!(input("", MP4).unwrap(), "video/mp4");
+        assert_eq!(input("audio/mp4", MP4).unwrap(), "audio/mp4");
+        assert_eq!(input("audio/l16;rate=8000", NOISE).unwrap(), "audio/l16;rate=8000");
+        for (claim, head) in [("", NOISE), ("image/png", NOISE), ("image/png", &b"<html></html>"[..])] {
+            assert!(input(claim, head).is_err(), "{claim}");
+        }
+    }
+
+    #[test]
+    fn text_is_text_and_json_is_json() {
+        let found = |expects, head: &[u8]| decide(expects, None, sniff(head));
+        assert_eq!(found(ExpectedContent::Text, b"hello").unwrap(), PLAIN_TEXT);
+        assert_eq!(found(ExpectedContent::Json, b" {\"a\": 1}").unwrap(), "application/json");
+        assert!(found(ExpectedContent::Json, b"hello").is_err());
+        assert!(found(ExpectedContent::Text, PNG).is_err());
     }
 
     #[test]

@@ -102,6 +102,9 @@ pub fn asset(stored: &StoredObject) -> Asset {
         content_type: stored.content_type.clone(),
         size_bytes: stored.size_bytes,
         sha256: stored.sha256.clone(),
+        media: stored.facts.clone(),
+        seed: None,
+        revised_prompt: None,
         created_at: "2026-11-22T10:00:00Z".parse().unwrap(),
     }
 }

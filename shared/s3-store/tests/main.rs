@@ -5,6 +5,7 @@
 mod embedded_s3;
 
 mod bench;
+mod facts;
 mod fault_proxy;
 mod faults;
 mod given_up;

@@ -1,7 +1,7 @@
 //! Small media files and sources of bytes.
 
 use atelier_domain::operation::MediaKind;
-use atelier_domain::ports::{ByteStream, NewObject, SourceBroken};
+use atelier_domain::ports::{ByteStream, ExpectedContent, NewObject, SourceBroken};
 use bytes::Bytes;
 use futures::{StreamExt, stream};
 
@@ -29,7 +29,7 @@ pub fn object(kind: MediaKind, claimed_type: &str) -> NewObject {
     NewObject {
         key_prefix: "acme/2026/11/22/job/0".to_owned(),
         claimed_type: (!claimed_type.is_empty()).then(|| claimed_type.to_owned()),
-        kind,
+        expects: ExpectedContent::Media(kind),
         length_bytes: None,
     }
 }

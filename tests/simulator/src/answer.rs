@@ -1,11 +1,13 @@
 //! An answer before it is sent, and the faults that change it.
 
+use std::fmt;
 use std::time::Duration;
 
 use bytes::Bytes;
 use serde_json::Value;
 
 use crate::media::{MediaFile, MediaSpec, Segment};
+use crate::state::State;
 use crate::webhook::Webhook;
 
 /// The page that stands for a proxy's or a portal's answer.
@@ -20,10 +22,27 @@ pub(crate) struct Answer {
     pub(crate) payload: Payload,
     /// The work that this request began; it is billed.
     pub(crate) accepted: Option<Accepted>,
-    /// What the provider will tell a URL of the caller's once the work has come so far.
-    pub(crate) webhook: Option<Webhook>,
+    /// What the provider will tell a URL of the caller's each time the work has come so far.
+    pub(crate) webhooks: Vec<Webhook>,
     /// How long the work takes that must be done before the answer; `None` = for ever.
     pub(crate) wait: Option<Duration>,
+    /// Makes status and body anew when the wait is over, for answers that tell how the work stands then.
+    pub(crate) afterwards: Option<Afterwards>,
+}
+
+/// Decides after the wait; status and body of what it returns replace those of the answer.
+pub(crate) struct Afterwards(Box<dyn FnOnce(&State) -> Answer + Send>);
+
+impl Afterwards {
+    pub(crate) fn decide(self, state: &State) -> Answer {
+        (self.0)(state)
+    }
+}
+
+impl fmt::Debug for Afterwards {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("Afterwards")
+    }
 }
 
 /// Work that was accepted.
@@ -37,6 +56,8 @@ pub(crate) struct Accepted {
 pub(crate) enum Payload {
     Empty,
     Json(Value),
+    /// JSON that is sent as `application/problem+json`.
+    Problem(Value),
     Media(MediaSpec),
     /// Bytes of another type.
     Raw {
@@ -52,9 +73,14 @@ impl Answer {
             headers: Vec::new(),
             payload: Payload::Json(body),
             accepted: None,
-            webhook: None,
+            webhooks: Vec::new(),
             wait: Some(Duration::ZERO),
+            afterwards: None,
         }
+    }
+
+    pub(crate) fn problem(status: u16, body: Value) -> Self {
+        Self { payload: Payload::Problem(body), ..Self::json(status, Value::Null) }
     }
 
     pub(crate) fn empty(status: u16) -> Self {
@@ -70,7 +96,18 @@ impl Answer {
     }
 
     pub(crate) fn webhook(mut self, webhook: Webhook) -> Self {
-        self.webhook = Some(webhook);
+        self.webhooks.push(webhook);
+        self
+    }
+
+    /// Holds the answer back and lets `decide` say then what it is.
+    pub(crate) fn after(
+        mut self,
+        wait: Duration,
+        decide: impl FnOnce(&State) -> Answer + Send + 'static,
+    ) -> Self {
+        self.wait = Some(wait);
+        self.afterwards = Some(Afterwards(Box::new(decide)));
         self
     }
 
@@ -102,9 +139,18 @@ pub(crate) fn html_page() -> MediaFile {
 
 /// JSON, whole or broken off in the middle.
 pub(crate) fn json_file(value: &Value, is_malformed: bool) -> MediaFile {
+    text_file("application/json", value, is_malformed)
+}
+
+/// A problem, whole or broken off in the middle.
+pub(crate) fn problem_file(value: &Value, is_malformed: bool) -> MediaFile {
+    text_file("application/problem+json", value, is_malformed)
+}
+
+fn text_file(content_type: &'static str, value: &Value, is_malformed: bool) -> MediaFile {
     let mut text = value.to_string().into_bytes();
     if is_malformed {
         text.truncate(text.len().div_ceil(2));
     }
-    MediaFile { content_type: "application/json", segments: vec![Segment::once(Bytes::from(text))] }
+    MediaFile { content_type, segments: vec![Segment::once(Bytes::from(text))] }
 }

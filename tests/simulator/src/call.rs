@@ -65,7 +65,6 @@ impl Call {
 
 /// One part of a `multipart/form-data` body.
 #[derive(Debug, Clone)]
-#[expect(dead_code, reason = "no provider that takes forms is played yet")]
 pub(crate) struct FormPart {
     pub(crate) name: String,
     pub(crate) file_name: Option<String>,

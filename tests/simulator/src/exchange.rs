@@ -74,7 +74,7 @@ pub(crate) async fn exchange(state: Arc<State>, target: Target, call: Call) -> R
             answer
         }
     };
-    let answer = match after_handling(&strike, kind, target, answer).await? {
+    let answer = match after_handling(&state, &strike, kind, target, answer).await? {
         Ready::Answer(answer) => answer,
         Ready::Html(status, headers) => {
             let answer = Answer { headers, ..Answer::empty(status) };
@@ -143,13 +143,14 @@ impl Target {
         }
     }
 
-    fn error_body(self, status: u16) -> serde_json::Value {
-        match self {
+    /// The provider's form of an HTTP error that the script asks for.
+    fn error(self, status: u16, retry_after_s: Option<u64>) -> Answer {
+        let body = match self {
             Self::Api(Provider::ElevenLabs) => elevenlabs::error_body(status),
             Self::Api(Provider::Fal) => fal::error_body(status),
             Self::Api(Provider::Runway) => runway::error_body(status),
             Self::Api(Provider::Deepgram) => deepgram::error_body(status),
-            Self::Api(Provider::Replicate) => replicate::error_body(status),
+            Self::Api(Provider::Replicate) => return replicate::error(status, retry_after_s),
             Self::Api(Provider::Stability) => stability::error_body(status),
             Self::Api(Provider::Pika) => pika::error_body(status),
             Self::Api(Provider::Luma) => luma::error_body(status),
@@ -157,7 +158,8 @@ impl Target {
             Self::File(_) | Self::Nobody => {
                 serde_json::json!({"error": "The simulator was asked for this error."})
             }
-        }
+        };
+        Answer::json(status, body)
     }
 }
 
@@ -172,8 +174,8 @@ async fn handle(
     let (shared, call, work) = (Arc::clone(state), Arc::clone(call), strike.work.clone());
     // Results may have to be rendered, which takes a while.
     let decide = tokio::task::spawn_blocking(move || target.answer(&call, &shared, work.as_ref()));
-    let answer = decide.await.map_err(|_| Cut::Closed)?;
-    if let Some(webhook) = answer.webhook.clone() {
+    let mut answer = decide.await.map_err(|_| Cut::Closed)?;
+    for webhook in std::mem::take(&mut answer.webhooks) {
         webhook::deliver_later(webhook, Arc::clone(state));
     }
     if let Some(accepted) = &answer.accepted {
@@ -193,6 +195,7 @@ enum Ready {
 
 /// Waits as long as the work and the script say, and applies the faults that replace an answer.
 async fn after_handling(
+    state: &Arc<State>,
     strike: &Strike,
     kind: Kind,
     target: Target,
@@ -206,7 +209,7 @@ async fn after_handling(
             if *html {
                 return Ok(Ready::Html(*code, headers));
             }
-            return Ok(Ready::Answer(Answer { headers, ..Answer::json(*code, target.error_body(*code)) }));
+            return Ok(Ready::Answer(Answer { headers, ..target.error(*code, *retry_after_s) }));
         }
         Some(Fault::Doubled) if matches!(kind, Kind::Status | Kind::Result) => answer.double_outputs(),
         _ => {}
@@ -217,6 +220,12 @@ async fn after_handling(
             sleep(FOR_EVER).await;
             return Err(Cut::Closed);
         }
+    }
+    if let Some(afterwards) = answer.afterwards.take() {
+        let shared = Arc::clone(state);
+        let decide = tokio::task::spawn_blocking(move || afterwards.decide(&shared));
+        let decided = decide.await.map_err(|_| Cut::Closed)?;
+        answer = Answer { status: decided.status, payload: decided.payload, ..answer };
     }
     if let Some(Fault::Late { delay }) = &strike.answer {
         sleep(*delay).await;
@@ -237,6 +246,7 @@ async fn prepare(
     let mut file = match &answer.payload {
         Payload::Empty => MediaFile { content_type: "", segments: Vec::new() },
         Payload::Json(value) => answer::json_file(value, strike.answer == Some(Fault::Malformed)),
+        Payload::Problem(value) => answer::problem_file(value, strike.answer == Some(Fault::Malformed)),
         Payload::Raw { content_type, bytes } => {
             MediaFile { content_type, segments: vec![Segment::once(bytes.clone())] }
         }

@@ -120,7 +120,7 @@ fn call(head: http::request::Parts, body: Bytes, local: SocketAddr) -> Call {
 fn plain(state: &State, answer: &Answer) -> Response<Body> {
     let file = match &answer.payload {
         Payload::Json(value) => answer::json_file(value, false),
-        Payload::Empty | Payload::Media(_) | Payload::Raw { .. } => {
+        Payload::Empty | Payload::Problem(_) | Payload::Media(_) | Payload::Raw { .. } => {
             MediaFile { content_type: "application/json", segments: Vec::new() }
         }
     };

@@ -7,9 +7,10 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use bytes::Bytes;
 use sha2::{Digest, Sha256};
 
-use crate::journal::Journal;
+use crate::journal::{Journal, Provider};
 use crate::media::MediaSpec;
 use crate::options::Options;
+use crate::replicate::Uploads;
 use crate::script::Script;
 use crate::task::Task;
 
@@ -24,6 +25,8 @@ pub(crate) struct State {
     pub(crate) options: Options,
     pub(crate) journal: Journal,
     pub(crate) script: Script,
+    /// Files that were uploaded to Replicate.
+    pub(crate) uploads: Uploads,
     tasks: Mutex<Tasks>,
     rendered: Mutex<VecDeque<(MediaSpec, Bytes)>>,
     next_id: AtomicU64,
@@ -41,6 +44,7 @@ impl State {
             journal: Journal::new(options.journal_limit),
             options,
             script: Script::default(),
+            uploads: Uploads::default(),
             tasks: Mutex::default(),
             rendered: Mutex::default(),
             next_id: AtomicU64::new(0),
@@ -81,6 +85,13 @@ impl State {
     /// Reads or changes a task; `None` when there is none with this id.
     pub(crate) fn with_task<T>(&self, id: &str, use_task: impl FnOnce(&mut Task) -> T) -> Option<T> {
         lock(&self.tasks).by_id.get_mut(id).map(use_task)
+    }
+
+    /// The ids of a provider's tasks, newest first.
+    pub(crate) fn task_ids(&self, provider: Provider) -> Vec<String> {
+        let tasks = lock(&self.tasks);
+        let is_of = |id: &&String| tasks.by_id.get(*id).is_some_and(|task| task.provider == provider);
+        tasks.order.iter().rev().filter(is_of).cloned().collect()
     }
 
     /// The bytes of a file, made now if they are not at hand. Blocks for as long as rendering takes.

@@ -12,7 +12,7 @@ use crate::journal::Provider;
 use crate::media::MediaSpec;
 
 /// The part of its time that work waits before it runs.
-const WAITING_PART: f64 = 0.2;
+pub(crate) const WAITING_PART: f64 = 0.2;
 
 /// Work that was accepted.
 #[derive(Debug, Clone)]

@@ -7,8 +7,12 @@ mod faults;
 mod media_faults;
 mod program;
 mod runway;
-// The attribute tells clippy that the helpers in these are tests too.
+// The attribute tells clippy that their helpers are tests too.
 #[cfg(test)]
 mod openai;
+#[cfg(test)]
+mod replicate;
+#[cfg(test)]
+mod replicate_webhooks;
 #[cfg(test)]
 mod support;

@@ -65,6 +65,11 @@ impl Stage {
         self.client.request(method, self.url(&format!("/openai{path}"))).header("authorization", "Bearer key")
     }
 
+    pub fn replicate(&self, method: Method, path: &str) -> RequestBuilder {
+        let request = self.client.request(method, self.url(&format!("/replicate/v1{path}")));
+        request.header("authorization", "Bearer r8_key")
+    }
+
     pub async fn fal_submit(&self, model: &str, body: &Value) -> Value {
         let response = self.fal(Method::POST, &format!("/{model}")).json(body).send().await.unwrap();
         assert_eq!(response.status(), 200);

@@ -13,6 +13,8 @@ use crate::operation::MediaKind;
 pub enum ExpectedContent {
     /// Media of this kind.
     Media(MediaKind),
+    /// Media of any kind: the input of a job.
+    AnyMedia,
     /// Plain text in UTF-8. It may be empty: silence has no words.
     Text,
     /// A JSON document.

@@ -2,11 +2,12 @@
 
 use async_trait::async_trait;
 
-use super::{BoxError, ByteStream, SourceBroken};
+use super::{BoxError, ByteStream, Finished, SourceBroken};
 use crate::Timestamp;
 use crate::ids::JobId;
-use crate::job::{Epoch, Job, RemoteOperation};
+use crate::job::{Epoch, Job, Output, OutputSource, RemoteOperation};
 use crate::operation::Step;
+use crate::policy::Received;
 
 /// Why a write of a claim's holder had no effect.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
@@ -84,4 +85,25 @@ pub enum SpoolError {
     /// The spool itself failed.
     #[error("the spool is not available")]
     Unavailable(#[source] BoxError),
+}
+
+/// Keeps everything of a result that came whole, under this claim.
+pub async fn keep_finished(
+    spool: &dyn Spool,
+    job: &JobId,
+    epoch: Epoch,
+    finished: Finished,
+) -> Result<Received, SpoolError> {
+    let mut outputs = Vec::with_capacity(finished.outputs.len());
+    for (index, output) in (0u16..).zip(finished.outputs) {
+        let bytes: ByteStream = Box::pin(futures::stream::iter([Ok(output.bytes)]));
+        let size_bytes = spool.keep(job, epoch, index, bytes).await?;
+        outputs.push(Output {
+            source: OutputSource::Spool { epoch: epoch.0, size_bytes },
+            content_type: output.content_type,
+            seed: output.seed,
+            revised_prompt: output.revised_prompt,
+        });
+    }
+    Ok(Received { outputs, text: finished.text, cost: finished.cost })
 }

@@ -156,6 +156,7 @@ fn of_cost(job: &Job) -> Vec<KeyValue> {
     let source = match cost.source {
         CostSource::Table => "table",
         CostSource::Provider => "provider",
+        CostSource::Unknown => "unknown",
     };
     let mut list = vec![
         KeyValue::new(names::MEDIA_COST_ESTIMATED_USD, cost.estimated.as_usd()),
@@ -182,6 +183,11 @@ fn usage(job: &Job) -> Option<(&'static str, f64)> {
         Operation::Stt => None,
         Operation::ImageGen | Operation::ImageEdit => Some(("image", job.body.assets.len() as f64)),
         Operation::VideoGen | Operation::VideoFromImage => {
+            let lengths = job.body.assets.iter().filter_map(|asset| asset.media.duration_ms);
+            let made_ms: u64 = lengths.sum();
+            if made_ms > 0 {
+                return Some(("second", made_ms as f64 / 1000.0));
+            }
             let duration = spec.config.get("duration")?;
             let text = || duration.as_str().and_then(|text| text.trim_end_matches('s').parse().ok());
             duration.as_f64().or_else(text).map(|seconds| ("second", seconds))
