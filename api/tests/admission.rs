@@ -66,7 +66,7 @@ async fn a_bad_request_names_its_field_and_admits_nothing() {
         ("provider", json!(null), "provider"),
         ("provider", json!("acme"), "provider"),
         ("provider", json!("luma"), "provider"),
-        ("provider", json!("fal"), "provider"),
+        ("provider", json!("elevenlabs"), "provider"),
         ("model", json!("gen5"), "model"),
         ("model", json!(5), "model"),
         ("promt", json!("x"), "promt"),

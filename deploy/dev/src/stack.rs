@@ -8,6 +8,8 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use atelier_api::ApiKeys;
+use atelier_domain::callback::CallbackSettings;
+use atelier_domain::catalogue::CatalogueSettings;
 use atelier_domain::foreign::Exceptions;
 use atelier_domain::operation::Provider;
 use atelier_domain::policy::{Policy, Polling, Retry};
@@ -30,6 +32,9 @@ pub const BUCKET: &str = "atelier";
 pub const WORKSPACE: &str = "demo";
 /// Credentials of the stack's S3 server: it listens on this machine only.
 const S3_KEY: (&str, &str) = ("atelier-dev", "atelier-dev-secret");
+
+/// What the stack's callback addresses are made with: the api listens on this machine only.
+const CALLBACK_SECRET: &str = "the development stack's callback secret";
 
 /// How a stack is started.
 #[derive(Debug, Clone)]
@@ -54,6 +59,12 @@ pub struct StackOptions {
     pub policy: Policy,
     /// Lease of a claim.
     pub lease: Duration,
+    /// Whether the simulated providers are told to call the api when their work has ended.
+    pub has_callbacks: bool,
+    /// Whether Deepgram's transcripts come by callback.
+    pub deepgram_calls_back: bool,
+    /// What an operator would change of the catalogue.
+    pub catalogue: CatalogueSettings,
 }
 
 impl StackOptions {
@@ -71,11 +82,14 @@ impl StackOptions {
             timing: Timing::default(),
             policy: Policy {
                 polling: Polling { interval_ms: 1_000, ..Polling::default() },
-                polling_by: [("fal".to_owned(), Polling { interval_ms: 1_000, ..Polling::default() })].into(),
+                polling_by: by_provider(Polling { interval_ms: 1_000, ..Polling::default() }),
                 retry: Retry { base_ms: 200, cap_ms: 5_000, ..Retry::default() },
                 ..Policy::default()
             },
             lease: Duration::from_secs(10),
+            has_callbacks: false,
+            deepgram_calls_back: false,
+            catalogue: CatalogueSettings::default(),
         }
     }
 }
@@ -115,6 +129,8 @@ impl Surroundings {
         let simulator = atelier_simulator::start(atelier_simulator::Options {
             listen: options.simulator,
             timing: options.timing,
+            // The S3 server of the stack signs its URLs for this machine.
+            allow_loopback_http_images: true,
             ..atelier_simulator::Options::default()
         })
         .await?;
@@ -146,7 +162,13 @@ impl Surroundings {
             secret_key: Some(Secret::new(S3_KEY.1.to_owned())),
             ..S3Settings::default()
         };
-        let allow_hosts = Exceptions::new([simulator.address().to_string()]);
+        let allow_hosts = Exceptions::new([simulator.address().to_string(), s3.address().to_string()]);
+        // The programs open their listeners themselves, so a free port must be known before.
+        let api = if options.api.port() == 0 { free_address()? } else { options.api };
+        let callbacks = CallbackSettings {
+            public_base_url: options.has_callbacks.then(|| format!("http://{api}")),
+            secret: options.has_callbacks.then(|| Secret::new(CALLBACK_SECRET.to_owned())),
+        };
         let providers = simulated(&simulator, options);
         let provider_keys = keys(options);
         let shutdown = ShutdownSettings { grace_ms: 5_000 };
@@ -156,8 +178,12 @@ impl Surroundings {
                 s3: s3_settings.clone(),
                 shutdown: shutdown.clone(),
                 allow_hosts: allow_hosts.clone(),
+                providers: providers.clone(),
+                policy: options.policy.clone(),
+                catalogue: options.catalogue.clone(),
+                callbacks: callbacks.clone(),
                 api: atelier_api::ApiSettings {
-                    listen: options.api,
+                    listen: api,
                     api_keys: ApiKeys::new([(options.key.as_str(), WORKSPACE)])?,
                     ..atelier_api::ApiSettings::default()
                 },
@@ -171,6 +197,8 @@ impl Surroundings {
                 shutdown: shutdown.clone(),
                 provider_keys: provider_keys.clone(),
                 allow_hosts,
+                catalogue: options.catalogue.clone(),
+                callbacks,
                 worker: atelier_worker::settings::WorkerSettings {
                     listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
                     ..atelier_worker::settings::WorkerSettings::default()
@@ -183,6 +211,7 @@ impl Surroundings {
                 policy: options.policy.clone(),
                 shutdown,
                 provider_keys,
+                catalogue: options.catalogue.clone(),
                 poller: atelier_poller::settings::PollerSettings {
                     listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
                     ..atelier_poller::settings::PollerSettings::default()
@@ -216,11 +245,7 @@ pub struct Stack {
 impl Stack {
     /// Starts everything. The api answers when this returns.
     pub async fn start(options: &StackOptions, services: &Services) -> Result<Self> {
-        let mut around = Surroundings::start(options).await?;
-        // The programs open their listeners themselves, so a free port must be known before.
-        if around.api.api.listen.port() == 0 {
-            around.api.api.listen = free_address()?;
-        }
+        let around = Surroundings::start(options).await?;
         S3Store::connect(around.api.s3.clone()).await?.ensure_bucket().await?;
         let shutdown = Shutdown::manual(around.worker.shutdown.grace());
         let mut programs = JoinSet::new();
@@ -278,15 +303,27 @@ pub fn free_address() -> Result<SocketAddr> {
     Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?)
 }
 
+/// These limits for every provider, in place of what the catalogue advises.
+pub fn by_provider(polling: Polling) -> BTreeMap<String, Polling> {
+    Provider::ALL.iter().map(|provider| (provider.to_string(), polling)).collect()
+}
+
 fn simulated(simulator: &Simulator, options: &StackOptions) -> ProviderSettings {
-    let base = |provider: Provider| {
+    let base = |provider: Provider, path: &str| {
         let is_real = options.real_keys.contains_key(&provider);
-        (!is_real).then(|| format!("{}/{provider}", simulator.base_url()))
+        (!is_real).then(|| format!("{}/{path}", simulator.base_url()))
     };
     let mut settings = ProviderSettings::default();
-    settings.elevenlabs.base_url = base(Provider::ElevenLabs);
-    settings.fal.base_url = base(Provider::Fal);
-    settings.runway.base_url = base(Provider::Runway);
+    settings.elevenlabs.base_url = base(Provider::ElevenLabs, "elevenlabs");
+    settings.deepgram.base_url = base(Provider::Deepgram, "deepgram");
+    settings.deepgram.options.use_callback = options.deepgram_calls_back;
+    settings.fal.base_url = base(Provider::Fal, "fal");
+    settings.replicate.base_url = base(Provider::Replicate, "replicate");
+    settings.stability.base_url = base(Provider::Stability, "stability");
+    settings.runway.base_url = base(Provider::Runway, "runway");
+    // Pika's models are hosted by Fal.
+    settings.pika.base_url = base(Provider::Pika, "fal");
+    settings.luma.base_url = base(Provider::Luma, "luma/dream-machine/v1");
     settings
 }
 

@@ -114,7 +114,7 @@ mod tests {
             (Provider::Luma, &job, token),
             (Provider::Fal, &other, token),
             (Provider::Fal, &job, ""),
-            (Provider::Fal, &job, &token[1..]),
+            (Provider::Fal, &job, token.get(1..).unwrap()),
         ] {
             assert!(!addresses.is_genuine(provider, job, token));
         }

@@ -3,6 +3,7 @@
 
 mod estimate;
 mod file_rule;
+mod matrix;
 mod model;
 mod open;
 mod overrides;
@@ -277,6 +278,14 @@ struct ProviderFile {
 }
 
 #[cfg(test)]
+mod deepgram_tests;
+#[cfg(test)]
+mod elevenlabs_tests;
+#[cfg(test)]
+mod fal_tests;
+#[cfg(test)]
+mod pika_tests;
+#[cfg(test)]
 mod tests {
     use super::*;
 
@@ -331,13 +340,20 @@ mod tests {
         let catalogue = builtin();
         assert_eq!(
             catalogue.choose(Provider::Luma, Operation::VideoGen, None),
-            Err(Unserved::Provider { served_by: vec![Provider::Replicate, Provider::Runway] })
+            Err(Unserved::Provider {
+                served_by: vec![Provider::Fal, Provider::Replicate, Provider::Runway, Provider::Pika]
+            })
         );
         assert_eq!(
             catalogue.choose(Provider::Fal, Operation::Tts, None),
             Err(Unserved::Operation {
-                does: vec![Operation::ImageGen],
-                served_by: vec![Provider::ElevenLabs]
+                does: vec![
+                    Operation::ImageGen,
+                    Operation::ImageEdit,
+                    Operation::VideoGen,
+                    Operation::VideoFromImage
+                ],
+                served_by: vec![Provider::ElevenLabs, Provider::Deepgram]
             })
         );
         assert_eq!(

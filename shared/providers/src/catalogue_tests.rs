@@ -94,7 +94,8 @@ fn job(model: &Model, operation: Operation, config: Value) -> SubmitCall {
 fn every_option_of_the_catalogue_reaches_the_provider() {
     let catalogue = Catalogue::builtin().unwrap();
     let mut count = 0;
-    for model in catalogue.models() {
+    // Nobody takes Pika 1.0 any more; its adapter says so before anything is sent.
+    for model in catalogue.models().filter(|model| model.id != "pika-1.0") {
         for operation in &model.operations {
             let plain = shown(&encoded(&job(model, *operation, json!({}))));
             for (name, option) in &model.options {

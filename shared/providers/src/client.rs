@@ -78,12 +78,11 @@ impl<W: Wire> Client<W> {
     async fn upload(
         &self,
         file: &mut PreparedInput,
-        option: Option<&str>,
         spec: &JobSpec,
         key: &ProviderKey,
     ) -> Result<(), ProviderError> {
         let PreparedInput::Bytes { content_type, bytes } = &*file else { return Ok(()) };
-        let source = FileBytes { option, content_type, bytes };
+        let source = FileBytes { content_type, bytes };
         let Some(request) = self.wire.encode_upload(&source, spec, key, &self.endpoint)? else {
             return Ok(());
         };
@@ -167,10 +166,10 @@ impl<W: Wire> MediaProvider for Client<W> {
     async fn upload_inputs(&self, mut call: SubmitCall) -> Result<SubmitCall, ProviderError> {
         let finished = |error| finished_error(error, &call.key);
         if let Some(input) = &mut call.input {
-            self.upload(input, None, &call.spec, &call.key).await.map_err(finished)?;
+            self.upload(input, &call.spec, &call.key).await.map_err(finished)?;
         }
-        for (option, file) in &mut call.files {
-            self.upload(file, Some(option), &call.spec, &call.key).await.map_err(finished)?;
+        for file in call.files.values_mut() {
+            self.upload(file, &call.spec, &call.key).await.map_err(finished)?;
         }
         Ok(call)
     }

@@ -1,5 +1,6 @@
-use serde_json::json;
+use serde_json::{Value, json};
 
+use super::speak::content_type_of;
 use super::*;
 use crate::fixture::{assert_table, call, endpoint, shown};
 
@@ -60,7 +61,7 @@ fn what_cannot_be_right_is_not_sent() {
     image.spec.operation = Operation::ImageGen;
     let rows = [
         (silent, "a prompt is needed"),
-        (image, "`tts` was expected"),
+        (image, "`tts` or `stt` was expected"),
         (speech(json!({"voice_id": "../models"})), "`voice_id`"),
         (speech(json!({"voice_id": 7})), "`voice_id`"),
         (speech(json!({"output_format": []})), "`output_format`"),

@@ -1,8 +1,12 @@
-use atelier_domain::job::JobSpec;
-use serde_json::json;
+use atelier_domain::job::{JobSpec, RemoteOperation};
+use atelier_domain::operation::{Operation, Priority};
+use atelier_domain::ports::{Abandoned, PreparedInput};
+use bytes::Bytes;
+use serde_json::{Value, json};
 
 use super::*;
-use crate::fixture::{asked, assert_table, call, endpoint, key, load, now, shown};
+use crate::exchange::Body;
+use crate::fixture::{asked, assert_table, call, endpoint, key, load, now, shown, with_file, with_input};
 
 fn wire() -> Fal {
     Fal::new(FalOptions::default())
@@ -10,6 +14,25 @@ fn wire() -> Fal {
 
 fn image(model: &str, config: Value) -> SubmitCall {
     call(Provider::Fal, Operation::ImageGen, model, config)
+}
+
+fn picture() -> PreparedInput {
+    PreparedInput::Url("https://example.com/fox.png".to_owned())
+}
+
+fn bytes(content_type: &str, length: usize) -> PreparedInput {
+    PreparedInput::Bytes { content_type: content_type.to_owned(), bytes: Bytes::from(vec![7; length]) }
+}
+
+fn edit(model: &str, config: Value) -> SubmitCall {
+    with_input(call(Provider::Fal, Operation::ImageEdit, model, config), picture())
+}
+
+fn sent(call: &SubmitCall) -> Value {
+    match wire().encode_submit(call, &endpoint("http://fal.test")).unwrap().body {
+        Body::Json(input) => input,
+        other => panic!("{other:?}"),
+    }
 }
 
 fn remote(urls: &[(&str, &str)]) -> RemoteOperation {
@@ -50,9 +73,13 @@ fn what_cannot_be_right_is_not_sent() {
     silent.spec.prompt = None;
     let mut speech = image("a/b", json!({}));
     speech.spec.operation = Operation::Tts;
+    let mut blind = edit("a/b", json!({}));
+    blind.input = None;
+    let large = with_input(edit("a/b", json!({})), bytes("image/png", 256 * 1024 + 1));
+    let large_mask = with_file(edit("a/b", json!({})), "mask", bytes("image/png", 256 * 1024 + 1));
     let models = ["", "flux", "a//b", "a/../b", "a/b?fal_webhook=x", "a/b#c", "/a/b"]
         .map(|model| image(model, json!({})));
-    for call in models.into_iter().chain([silent, speech]) {
+    for call in models.into_iter().chain([silent, speech, blind, large, large_mask]) {
         let outcome = wire().encode_submit(&call, &endpoint("http://fal.test"));
         assert!(matches!(outcome, Err(ProviderError::Invalid { .. })), "{:?}", call.spec.model);
     }
@@ -131,7 +158,7 @@ fn every_documented_reply_has_its_meaning() {
         &wire(),
         &image("fal-ai/flux/dev", json!({})),
         &endpoint,
-        Some(decode_result),
+        Some(queue::result),
         &[
             ("submit_200", &accepted),
             ("submit_200_foreign_urls", &accepted_foreign),
@@ -155,6 +182,19 @@ fn every_documented_reply_has_its_meaning() {
             ),
             ("submit_403", "unauthorized [] You do not have access to this application."),
             ("submit_404", "invalid [404] Application 'flux-9' not found"),
+            (
+                "submit_404_deprecated",
+                "model_retired [] This model has been deprecated, please use fal-ai/flux-2 instead.",
+            ),
+            ("submit_410", "model_retired [] This endpoint is gone."),
+            (
+                "submit_422_no_longer_file",
+                "invalid [file_download_error] image_url: The file is no longer available",
+            ),
+            (
+                "submit_422_image",
+                "invalid [image_load_error] image_url: Failed to load the image. Please ensure the image file is not corrupted and is in a supported format.",
+            ),
             (
                 "submit_422_policy",
                 "rejected [content_policy_violation] prompt: The content could not be processed because it was flagged by a content checker.",
@@ -189,11 +229,11 @@ fn every_documented_reply_has_its_meaning() {
             ("check_503_page", "unavailable [503] it answered HTTP 503 without a readable reason"),
             (
                 "result_200_images",
-                "ready COMPLETED cost unknown: https://v3.fal.media/files/penguin/a.jpeg image/jpeg, https://v3.fal.media/files/penguin/b.jpeg image/jpeg",
+                "ready COMPLETED cost unknown: https://v3.fal.media/files/penguin/a.jpeg image/jpeg seed 42, https://v3.fal.media/files/penguin/b.jpeg image/jpeg seed 42",
             ),
             (
                 "result_200_image",
-                "ready COMPLETED cost unknown: https://v3.fal.media/files/one.png image/png",
+                "ready COMPLETED cost unknown: https://v3.fal.media/files/one.png image/png seed 1",
             ),
             (
                 "result_200_video",
@@ -205,9 +245,26 @@ fn every_documented_reply_has_its_meaning() {
             ),
             (
                 "result_200_one_of_two_nsfw",
-                "ready COMPLETED cost unknown: https://v3.fal.media/files/penguin/fine.jpeg image/jpeg",
+                "ready COMPLETED cost unknown: https://v3.fal.media/files/penguin/fine.jpeg image/jpeg seed 42",
             ),
-            ("result_200_data_uri", "malformed [200] a result file has no http URL"),
+            ("result_200_data_uri", "ready COMPLETED cost unknown: data:image/png;base64,AAAA image/png"),
+            (
+                "result_200_edit",
+                "ready COMPLETED cost unknown: https://v3.fal.media/files/hat.png image/png seed 42",
+            ),
+            (
+                "result_200_described",
+                "ready COMPLETED cost unknown: https://v3.fal.media/files/nano.png image/png",
+            ),
+            (
+                "result_200_video_seed",
+                "ready COMPLETED cost unknown: https://v3.fal.media/files/wan.mp4  seed 7",
+            ),
+            (
+                "result_200_videos",
+                "ready COMPLETED cost unknown: https://v3.fal.media/files/1.mp4 , https://v3.fal.media/files/2.mp4 video/mp4",
+            ),
+            ("result_200_odd_url", "malformed [200] a result file has no URL"),
             ("result_200_nothing", "ready COMPLETED cost unknown: "),
             ("result_200_not_json", "malformed [200] the result is not JSON"),
             ("result_400_still_in_progress", "working COMPLETED"),
@@ -255,4 +312,184 @@ fn every_documented_reply_has_its_meaning() {
             ("abandon_500", "unavailable [500] Internal error"),
         ],
     );
+}
+
+#[test]
+fn pictures_and_masks_go_under_the_names_of_the_model() {
+    assert_eq!(
+        sent(&edit("fal-ai/flux-pro/kontext", json!({"seed": 5}))),
+        json!({"prompt": "a fox", "seed": 5, "image_url": "https://example.com/fox.png"})
+    );
+    let inpaint = with_file(
+        with_input(edit("fal-ai/flux-pro/v1/fill", json!({})), bytes("image/png; charset=x", 3)),
+        "mask",
+        bytes("image/webp", 1),
+    );
+    assert_eq!(
+        sent(&inpaint),
+        json!({
+            "prompt": "a fox", "image_url": "data:image/png;base64,BwcH", "mask_url": "data:image/webp;base64,Bw=="
+        })
+    );
+    assert_eq!(
+        sent(&edit("fal-ai/nano-banana/edit", json!({})))["image_urls"],
+        json!(["https://example.com/fox.png"])
+    );
+    let model = "fal-ai/kling-video/v2.5-turbo/pro/image-to-video";
+    let video = call(Provider::Fal, Operation::VideoFromImage, model, json!({}));
+    let video = with_file(with_input(video, picture()), "tail_image", picture());
+    assert_eq!(
+        sent(&video),
+        json!({
+            "prompt": "a fox", "image_url": "https://example.com/fox.png",
+            "tail_image_url": "https://example.com/fox.png"
+        })
+    );
+}
+
+#[test]
+fn an_edit_may_go_without_a_prompt() {
+    let mut call = edit("fal-ai/birefnet/v2", json!({}));
+    call.spec.prompt = None;
+    assert_eq!(sent(&call), json!({"image_url": "https://example.com/fox.png"}));
+}
+
+#[test]
+fn kling_is_told_its_seconds_as_text_and_others_as_they_were_given() {
+    let seconds = |model: &str, value: Value| {
+        let call = call(Provider::Fal, Operation::VideoGen, model, json!({ "duration": value }));
+        sent(&call)["duration"].clone()
+    };
+    let kling = "fal-ai/kling-video/v2.5-turbo/pro/text-to-video";
+    assert_eq!(seconds(kling, json!(5)), json!("5"));
+    assert_eq!(seconds(kling, json!("10")), json!("10"));
+    assert_eq!(seconds("fal-ai/pika/v2.1/text-to-video", json!(5)), json!(5));
+    assert_eq!(seconds("fal-ai/veo3.1", json!("8s")), json!("8s"));
+}
+
+#[test]
+fn a_submit_carries_what_the_operator_and_the_job_ask_for() {
+    let options = FalOptions {
+        output_lifetime_s: Some(3600),
+        keeps_payloads: false,
+        start_timeout_s: Some(600),
+        is_retried_by_provider: false,
+        ..FalOptions::default()
+    };
+    let mut call = image("fal-ai/flux/dev", json!({}));
+    call.spec.priority = Priority::Low;
+    call.callback_url = Some("https://atelier.example/callbacks/fal/t0ken?a=1&b=2".to_owned());
+    let request = Fal::new(options).encode_submit(&call, &endpoint("http://fal.test")).unwrap();
+    assert_eq!(
+        shown(&request),
+        "POST http://fal.test/fal-ai/flux/dev?fal_webhook=https%3A%2F%2Fatelier.example%2Fcallbacks%2Ffal%2Ft0ken%3Fa%3D1%26b%3D2\n\
+         authorization: Key KEY\n\
+         x-fal-queue-priority: low\n\
+         x-fal-request-timeout: 600\n\
+         x-fal-no-retry: 1\n\
+         x-fal-store-io: 0\n\
+         x-fal-object-lifecycle-preference: {\"expiration_duration_seconds\":3600}\n\
+         {\"prompt\":\"a fox\"}"
+    );
+}
+
+// ---------------------------------------------------------------- uploads
+
+fn announced(length: usize, base: &str, options: FalOptions) -> Option<String> {
+    let content = Bytes::from(vec![7; length]);
+    let file = FileBytes { content_type: "image/jpeg", bytes: &content };
+    let spec = edit("fal-ai/flux-pro/kontext", json!({})).spec;
+    let request = Fal::new(options).encode_upload(&file, &spec, &key(), &endpoint(base)).unwrap();
+    request.as_ref().map(shown)
+}
+
+#[test]
+fn large_files_are_uploaded_and_small_ones_are_not() {
+    let limit = FalOptions::default().max_inline_bytes;
+    assert_eq!(announced(limit, "https://queue.fal.run", FalOptions::default()), None);
+    assert_eq!(
+        announced(limit + 1, "https://queue.fal.run", FalOptions::default()).unwrap(),
+        "POST https://rest.fal.ai/storage/upload/initiate?storage_type=fal-cdn-v3\n\
+         authorization: Key KEY\n\
+         {\"content_type\":\"image/jpeg\",\"file_name\":\"input.jpg\"}"
+    );
+}
+
+#[test]
+fn the_storage_is_where_the_queue_is_unless_it_is_named() {
+    let place = |base: &str, options: FalOptions| {
+        let request = announced(300_000, base, options).unwrap();
+        request.split_whitespace().nth(1).unwrap().split('?').next().unwrap().to_owned()
+    };
+    assert_eq!(
+        place("http://127.0.0.1:8090/fal", FalOptions::default()),
+        "http://127.0.0.1:8090/fal/storage/upload/initiate"
+    );
+    let named = r#"{"rest_base_url": "https://rest.example/fal", "storage_type": "gcs"}"#;
+    let named: FalOptions = serde_json::from_str(named).unwrap();
+    assert_eq!(
+        place("https://queue.fal.run", named.clone()),
+        "https://rest.example/fal/storage/upload/initiate"
+    );
+    assert_eq!(
+        wire().callback_keys(&endpoint("https://queue.fal.run")).unwrap().url.as_str(),
+        "https://rest.fal.ai/.well-known/jwks.json"
+    );
+    let keys = Fal::new(named).callback_keys(&endpoint("https://queue.fal.run")).unwrap();
+    assert_eq!(shown(&keys), "GET https://rest.example/fal/.well-known/jwks.json\n\n", "no key is sent");
+}
+
+#[test]
+fn the_bytes_go_to_the_named_address_without_the_key() {
+    let content = Bytes::from_static(b"jpeg");
+    let file = FileBytes { content_type: "image/jpeg; q=1", bytes: &content };
+    let step = wire().decode_upload(&load(Provider::Fal, "upload_200"), &file, &endpoint("http://fal.test"));
+    let UploadStep::Then { request, url } = step.unwrap() else { panic!("nothing is sent") };
+    assert_eq!(url, "https://v3.fal.media/files/b/abc/input.png");
+    assert_eq!(
+        shown(&request),
+        "PUT https://storage.googleapis.com/fal/abc?X-Goog-Signature=1\n\nimage/jpeg 4 bytes"
+    );
+}
+
+#[test]
+fn an_upload_that_fails_says_how() {
+    let content = Bytes::from_static(b"jpeg");
+    let file = FileBytes { content_type: "image/jpeg", bytes: &content };
+    for (name, expected) in [
+        ("upload_200_odd", "malformed"),
+        ("upload_200_empty", "malformed"),
+        ("upload_401", "unauthorized"),
+        ("upload_503_page", "unavailable"),
+    ] {
+        let step = wire().decode_upload(&load(Provider::Fal, name), &file, &endpoint("http://fal.test"));
+        assert_eq!(step.unwrap_err().label(), expected, "{name}");
+    }
+}
+
+#[test]
+fn files_come_as_urls_or_as_bytes_up_to_the_operators_limit() {
+    let spec = edit("fal-ai/flux-pro/kontext", json!({})).spec;
+    let forms = wire().input_forms(&spec, Some("mask"));
+    assert_eq!((forms.takes_url, forms.max_bytes), (true, Some(32 * 1024 * 1024)));
+    assert!(serde_json::from_str::<FalOptions>(r#"{"rest_base_url": "ftp://x"}"#).is_err());
+    assert!(serde_json::from_str::<FalOptions>(r#"{"rest": "https://x"}"#).is_err());
+}
+
+#[test]
+fn a_cut_answer_is_no_answer() {
+    let endpoint = endpoint("http://fal.test");
+    let spec = image("fal-ai/flux/dev", json!({})).spec;
+    let mut reply = load(Provider::Fal, "submit_200");
+    reply.is_cut = true;
+    let error = wire().decode_submit(&reply, &spec, &endpoint, now()).unwrap_err();
+    assert!(matches!(error, ProviderError::UnknownOutcome { .. }), "{error:?}");
+    let mut reply = load(Provider::Fal, "result_200_images");
+    reply.is_cut = true;
+    assert!(matches!(queue::result(&reply), Err(ProviderError::Malformed { .. })));
+}
+
+#[test]
+fn a_cancel_that_came_too_late_is_told() {
+    assert_eq!(wire().decode_abandon(&load(Provider::Fal, "abandon_400_completed")), Ok(Abandoned::TooLate));
 }

@@ -22,6 +22,7 @@ mod runway;
 mod settings;
 mod span;
 mod stability;
+mod transcript;
 mod transport;
 mod wire;
 
@@ -39,7 +40,7 @@ pub use fal::FalOptions;
 pub use fetch::{FetchSettings, GuardedFetcher};
 pub use lookup::{Lookup, PrivateAddress, SystemLookup};
 pub use luma::LumaOptions;
-pub use pika::PikaOptions;
+pub use pika::{PikaMode, PikaOptions};
 pub use registry::Registry;
 pub use replicate::ReplicateOptions;
 pub use settings::{EndpointSettings, ProviderSettings, RunwayOptions, SetupError};

@@ -206,7 +206,7 @@ fn the_key_goes_to_the_configured_origin_only() {
 
 fn upload(length: usize) -> Result<Option<HttpRequest>, ProviderError> {
     let bytes = Bytes::from(vec![7; length]);
-    let file = FileBytes { option: None, content_type: "image/png", bytes: &bytes };
+    let file = FileBytes { content_type: "image/png", bytes: &bytes };
     let wire = wire_with(json!({"max_upload_bytes": 300_000}));
     wire.encode_upload(&file, &image(SCHNELL, json!({})).spec, &key(), &endpoint("http://r.test"))
 }
@@ -228,7 +228,7 @@ fn large_files_are_uploaded_first() {
 #[test]
 fn an_upload_is_named_by_the_address_that_it_got() {
     let bytes = Bytes::from_static(b"x");
-    let file = FileBytes { option: None, content_type: "image/png", bytes: &bytes };
+    let file = FileBytes { content_type: "image/png", bytes: &bytes };
     let outcome = |name: &str| {
         wire().decode_upload(&load(Provider::Replicate, name), &file, &endpoint("http://r.test"))
     };

@@ -138,7 +138,8 @@ impl ProviderSettings {
         let replicate = checked(self.replicate.endpoint("replicate", replicate::BASE_URL, connect_ms));
         let stability = checked(self.stability.endpoint("stability", stability::BASE_URL, connect_ms));
         let runway = checked(self.runway.endpoint("runway", runway::BASE_URL, connect_ms));
-        let pika = checked(self.pika.endpoint("pika", pika::BASE_URL, connect_ms));
+        let pika = self.pika.endpoint("pika", pika::BASE_URL, connect_ms);
+        let pika = checked(pika.and_then(|endpoint| self.pika.options.checked(endpoint)));
         let luma = checked(self.luma.endpoint("luma", luma::BASE_URL, connect_ms));
         let all = (elevenlabs, deepgram, fal, replicate, stability, runway, pika, luma);
         let (
@@ -196,7 +197,7 @@ impl<Options> EndpointSettings<Options> {
     }
 }
 
-fn base_url(text: &str) -> Result<Url, String> {
+pub(crate) fn base_url(text: &str) -> Result<Url, String> {
     let url = Url::parse(text).map_err(|_| "is not a URL".to_owned())?;
     if !matches!(url.scheme(), "http" | "https") {
         return Err(format!("has the scheme `{}`; https was expected", url.scheme()));

@@ -156,8 +156,6 @@ impl Endpoint {
 /// A file that may have to be uploaded.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct FileBytes<'a> {
-    /// The option that it belongs to; `None` for the job's input.
-    pub(crate) option: Option<&'a str>,
     pub(crate) content_type: &'a str,
     pub(crate) bytes: &'a Bytes,
 }

@@ -5,7 +5,9 @@ use atelier_domain::error::ProviderError;
 use atelier_domain::foreign::Exceptions;
 use atelier_domain::job::{JobSpec, RemoteOperation};
 use atelier_domain::operation::{OnUnknownOutcome, Operation, Priority, Provider};
-use atelier_domain::ports::{Abandoned, Checked, ProviderKey, Providers, SubmitCall, Submitted};
+use atelier_domain::ports::{
+    Abandoned, Checked, PreparedInput, ProviderKey, Providers, SubmitCall, Submitted,
+};
 use atelier_domain::secret::Secret;
 use atelier_providers::{ProviderSettings, Registry};
 use serde_json::{Value, json};
@@ -32,6 +34,15 @@ pub const ELEVENLABS: Adapter = Adapter {
     key_header: "xi-api-key",
     key_scheme: "",
 };
+pub const ELEVENLABS_STT: Adapter = Adapter { operation: Operation::Stt, model: "scribe_v2", ..ELEVENLABS };
+pub const DEEPGRAM: Adapter = Adapter {
+    provider: Provider::Deepgram,
+    operation: Operation::Tts,
+    model: "aura-2-thalia-en",
+    key_header: "authorization",
+    key_scheme: "Token ",
+};
+pub const DEEPGRAM_STT: Adapter = Adapter { operation: Operation::Stt, model: "nova-3", ..DEEPGRAM };
 pub const FAL: Adapter = Adapter {
     provider: Provider::Fal,
     operation: Operation::ImageGen,
@@ -52,6 +63,13 @@ pub const RUNWAY: Adapter = Adapter {
     model: "gen4.5",
     key_header: "authorization",
     key_scheme: "Bearer ",
+};
+pub const PIKA: Adapter = Adapter {
+    provider: Provider::Pika,
+    operation: Operation::VideoGen,
+    model: "pika-2.2",
+    key_header: "authorization",
+    key_scheme: "Key ",
 };
 
 impl Adapter {
@@ -77,12 +95,16 @@ impl Adapter {
     /// The registry with this provider at `base`, and short patience.
     pub fn registry(&self, base: &str) -> Registry {
         install_crypto();
-        let endpoint = json!({
+        let mut endpoint = json!({
             "base_url": base, "submit_timeout_ms": 600, "upload_timeout_ms": 600, "check_timeout_ms": 600, "abandon_timeout_ms": 600
         });
+        if self.operation == Operation::Stt {
+            endpoint["options"] = json!({"transcription_timeout_ms": 600});
+        }
         let settings: ProviderSettings = serde_json::from_value(json!({
             "transport": {
-                "connect_timeout_ms": 500, "max_reply_bytes": 20_000, "media_idle_timeout_ms": 300
+                "connect_timeout_ms": 500, "max_reply_bytes": 20_000, "max_large_reply_bytes": 20_000,
+                "media_idle_timeout_ms": 300
             },
             self.provider.as_str(): endpoint,
         }))
@@ -93,12 +115,17 @@ impl Adapter {
     pub async fn submit(&self, base: &str) -> Result<Submitted, ProviderError> {
         let call = SubmitCall {
             spec: self.spec(),
-            input: None,
+            input: self.input(),
             files: Default::default(),
             key: key(),
             callback_url: None,
         };
         self.registry(base).get(self.provider).unwrap().submit(call, now()).await
+    }
+
+    fn input(&self) -> Option<PreparedInput> {
+        let is_heard = self.operation == Operation::Stt;
+        is_heard.then(|| PreparedInput::Url("https://files.example.com/talk.mp3".to_owned()))
     }
 
     pub async fn check(&self, base: &str) -> Result<Checked, ProviderError> {
@@ -113,23 +140,57 @@ impl Adapter {
 
     /// Whether there is an operation to ask about.
     pub fn is_asynchronous(&self) -> bool {
-        self.provider != Provider::ElevenLabs
+        !matches!(self.provider, Provider::ElevenLabs | Provider::Deepgram)
+    }
+
+    /// Whether a good answer to the paid call is the media itself.
+    pub fn answers_with_media(&self) -> bool {
+        self.operation == Operation::Tts
     }
 
     /// What the provider answers when all is well.
     pub fn good(&self, seen: &Seen, base: &str) -> Answer {
         match self.provider {
-            Provider::ElevenLabs => answer(200, "audio/mpeg", "ID3 pretend this is speech"),
+            Provider::ElevenLabs | Provider::Deepgram if self.answers_with_media() => {
+                answer(200, "audio/mpeg", "ID3 pretend this is speech")
+            }
+            Provider::ElevenLabs => json_answer(200, scribe()),
+            Provider::Deepgram => json_answer(200, nova()),
             Provider::Fal => fal(seen, base),
             Provider::Replicate => replicate(seen, base),
+            Provider::Pika => pika(seen, base),
             Provider::Runway => runway(seen),
             other => panic!("{other} has no adapter"),
         }
     }
 }
 
+fn scribe() -> Value {
+    let words = json!([{"text": "Hello", "type": "word", "start": 0.0, "end": 0.4, "logprob": 0.0}]);
+    json!({"language_code": "eng", "language_probability": 1.0, "text": "Hello", "words": words, "audio_duration_secs": 1.5})
+}
+
+fn nova() -> Value {
+    let words = json!([{"word": "hello", "start": 0.0, "end": 0.4, "confidence": 0.9}]);
+    let alternative = json!({"transcript": "Hello", "confidence": 0.9, "words": words});
+    json!({
+        "metadata": {"request_id": OPERATION_ID, "duration": 1.5, "channels": 1, "models": [], "model_info": {}},
+        "results": {"channels": [{"alternatives": [alternative]}]}
+    })
+}
+
 fn fal(seen: &Seen, base: &str) -> Answer {
-    let own = format!("{base}/fal-ai/flux/requests/{OPERATION_ID}");
+    let image = json!({"url": "https://v3.fal.media/files/a.png", "content_type": "image/png"});
+    fal_queue(seen, base, "fal-ai/flux", json!({ "images": [image] }))
+}
+
+fn pika(seen: &Seen, base: &str) -> Answer {
+    let video = json!({"url": "https://v3.fal.media/files/a.mp4", "content_type": "video/mp4"});
+    fal_queue(seen, base, "fal-ai/pika", json!({ "video": video }))
+}
+
+fn fal_queue(seen: &Seen, base: &str, application: &str, result: Value) -> Answer {
+    let own = format!("{base}/{application}/requests/{OPERATION_ID}");
     let path = seen.target.as_str();
     let (status, body) = if seen.method == "POST" {
         let body = json!({
@@ -142,7 +203,7 @@ fn fal(seen: &Seen, base: &str) -> Answer {
     } else if path.ends_with("/cancel") {
         (202, json!({"status": "CANCELLATION_REQUESTED"}))
     } else {
-        (200, json!({"images": [{"url": "https://v3.fal.media/files/a.png", "content_type": "image/png"}]}))
+        (200, result)
     };
     json_answer(status, body)
 }
@@ -199,5 +260,5 @@ pub fn remote() -> RemoteOperation {
 
 /// An error body that every provider's adapter reads a message from.
 pub fn error_body(text: &str) -> Value {
-    json!({"detail": text, "error": text})
+    json!({"detail": text, "error": text, "err_msg": text})
 }

@@ -11,7 +11,10 @@ use atelier_domain::ports::{Abandoned, Checked, PreparedInput, Providers, Submit
 use atelier_providers::{ProviderSettings, Registry, SetupError};
 use axum::http::Response;
 
-use crate::adapters::{Adapter, ELEVENLABS, FAL, OPERATION_ID, REPLICATE, RUNWAY, key, now};
+use crate::adapters::{
+    Adapter, DEEPGRAM, DEEPGRAM_STT, ELEVENLABS, ELEVENLABS_STT, FAL, OPERATION_ID, REPLICATE, RUNWAY, key,
+    now,
+};
 use crate::contract::collected;
 use crate::stand::{Rude, RudeStand, Stand, install_crypto, json};
 
@@ -54,6 +57,74 @@ async fn speech_has_no_operation_to_ask_about() {
     let error = ELEVENLABS.check("http://127.0.0.1:9").await.unwrap_err();
     assert!(matches!(error, ProviderError::UnknownOperation { .. }), "{error:?}");
     assert_eq!(ELEVENLABS.abandon("http://127.0.0.1:9").await.unwrap(), Abandoned::NotSupported);
+}
+
+#[tokio::test]
+async fn deepgrams_speech_comes_with_its_type_request_id_and_cost() {
+    let stand = Stand::start(|_, _| {
+        Response::builder()
+            .header("content-type", "audio/mpeg")
+            .header("dg-request-id", "req_2")
+            .header("dg-char-count", "21")
+            .body("ID3 speech".into())
+            .unwrap()
+    })
+    .await;
+    let Submitted::Bytes { content_type, body, request_id, cost, .. } =
+        DEEPGRAM.submit(&stand.base()).await.unwrap()
+    else {
+        panic!("accepted")
+    };
+    assert_eq!((content_type.as_deref(), request_id.as_deref()), (Some("audio/mpeg"), Some("req_2")));
+    assert_eq!(cost, Some(ReportedCost::units(PriceUnit::Character, 21)));
+    assert_eq!(collected(body).await.unwrap(), b"ID3 speech");
+    let seen = &stand.seen()[0];
+    assert_eq!(seen.target, "/v1/speak?model=aura-2-thalia-en&encoding=mp3");
+    assert_eq!(seen.body, r#"{"text":"a very private prompt"}"#);
+}
+
+#[tokio::test]
+async fn a_transcript_comes_whole_with_its_text_files_and_cost() {
+    for adapter in [ELEVENLABS_STT, DEEPGRAM_STT] {
+        let stand = Stand::start(move |seen, base| adapter.good(seen, base)).await;
+        let Submitted::Finished(finished) = adapter.submit(&stand.base()).await.unwrap() else {
+            panic!("{adapter:?} did not finish")
+        };
+        assert_eq!(finished.text.as_deref(), Some("Hello"), "{adapter:?}");
+        assert_eq!(finished.cost, ReportedCost::seconds(PriceUnit::AudioSecond, 1.5), "{adapter:?}");
+        let types: Vec<&str> =
+            finished.outputs.iter().filter_map(|output| output.content_type.as_deref()).collect();
+        assert_eq!(types, ["text/plain; charset=utf-8", "application/json"], "{adapter:?}");
+        let seen = &stand.seen()[0];
+        assert!(seen.body.contains("https://files.example.com/talk.mp3"), "{seen:?}");
+        assert!(!seen.body.contains("private prompt") && !seen.target.contains("private"), "{seen:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_recording_is_sent_as_bytes_or_as_a_form() {
+    for (adapter, content_type) in
+        [(DEEPGRAM_STT, "audio/wav"), (ELEVENLABS_STT, "multipart/form-data; boundary=")]
+    {
+        let stand = Stand::start(move |seen, base| adapter.good(seen, base)).await;
+        let registry = adapter.registry(&stand.base());
+        let provider = registry.get(adapter.provider).unwrap();
+        let forms = provider.input_forms(&adapter.spec(), None);
+        assert!(forms.takes_url && forms.max_bytes.is_some());
+        let bytes = b"RIFF pretend this is a recording".as_slice().into();
+        let call = SubmitCall {
+            spec: adapter.spec(),
+            input: Some(PreparedInput::Bytes { content_type: "audio/wav".to_owned(), bytes }),
+            files: Default::default(),
+            key: key(),
+            callback_url: None,
+        };
+        let call = provider.upload_inputs(call).await.unwrap();
+        assert!(matches!(provider.submit(call, now()).await.unwrap(), Submitted::Finished(_)));
+        let seen = &stand.seen()[0];
+        assert!(seen.headers["content-type"].to_str().unwrap().starts_with(content_type), "{seen:?}");
+        assert!(seen.body.contains("RIFF pretend this is a recording"), "{seen:?}");
+    }
 }
 
 #[tokio::test]

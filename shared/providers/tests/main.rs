@@ -5,6 +5,8 @@ mod adapters;
 #[cfg(test)]
 mod contract;
 #[cfg(test)]
+mod fal;
+#[cfg(test)]
 mod fetch;
 #[cfg(test)]
 mod happy;

@@ -1,7 +1,7 @@
 //! What the calls leave in a trace, and what they must not.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, Once};
 
 use atelier_domain::foreign::Exceptions;
 use atelier_domain::ports::{Fetcher, Submitted};
@@ -15,6 +15,8 @@ use tracing_subscriber::registry::LookupSpan;
 use crate::adapters::{Adapter, ELEVENLABS, FAL, KEY, OPERATION_ID, RUNWAY, error_body};
 use crate::contract::collected;
 use crate::stand::{Stand, answer, free_port, json};
+
+static LISTENER: Once = Once::new();
 
 /// Everything that spans and events said, with the spans' ends.
 #[derive(Debug, Clone, Default)]
@@ -78,6 +80,11 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Recording {
 
 /// Records at every level, the HTTP client's own words included.
 fn record() -> (Recording, tracing::subscriber::DefaultGuard) {
+    // Tests of one process share what is cached of each call site. With somebody who listens to everything, a test
+    // without a recorder cannot have a call site remembered as one that nobody listens to.
+    LISTENER.call_once(|| {
+        let _ = tracing::subscriber::set_global_default(tracing_subscriber::registry());
+    });
     let recording = Recording::default();
     let guard = tracing::subscriber::set_default(tracing_subscriber::registry().with(recording.clone()));
     (recording, guard)

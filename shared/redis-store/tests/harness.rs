@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use atelier_domain::Timestamp;
 use atelier_domain::ids::{JobId, WorkspaceId};
 use atelier_domain::job::{Job, JobSpec, RemoteOperation};
-use atelier_domain::money::{Cost, MicroUsd};
+use atelier_domain::money::Cost;
 use atelier_domain::operation::{OnUnknownOutcome, Operation, Priority, Provider, Step};
 use atelier_domain::policy::{Policy, Polling, Retry};
 use atelier_domain::ports::{Admission, Claim, JobStore, NewJob, StepHandler, Telemetry};

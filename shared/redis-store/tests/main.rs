@@ -4,6 +4,7 @@
 #![cfg(test)]
 
 mod admission;
+mod callbacks;
 mod control;
 mod crash;
 mod drain;

@@ -7,7 +7,7 @@ use atelier_domain::Timestamp;
 use atelier_domain::asset::Asset;
 use atelier_domain::ids::{AssetId, JobId};
 use atelier_domain::job::{Input, Job, JobSpec, RemoteOperation};
-use atelier_domain::money::{Cost, MicroUsd};
+use atelier_domain::money::{Cost, MicroUsd, PriceUnit, ReportedCost, UnitPrice};
 use atelier_domain::operation::{OnUnknownOutcome, Operation, Priority, Provider};
 use atelier_domain::state::State;
 use atelier_domain::trace::{JobTrace, TraceParent};
@@ -30,6 +30,7 @@ pub fn job(producer: TraceParent, media_span_id: u64) -> Job {
         model: "gen4_turbo".to_owned(),
         prompt: Some(PROMPT.to_owned()),
         input: Some(Input::Url("https://example.com/in.png?token=secret".to_owned())),
+        files: Default::default(),
         config,
         credential_id: None,
         priority: Priority::Normal,
@@ -41,7 +42,9 @@ pub fn job(producer: TraceParent, media_span_id: u64) -> Job {
     };
     let trace =
         JobTrace { producer, tracestate: Some("vendor=1".to_owned()), media_span_id, scheduled_by: None };
-    Job::admitted(JobId::new(), "acme".parse().unwrap(), spec, Cost::estimate(MicroUsd(250_000)), trace, now)
+    let price = UnitPrice { unit: PriceUnit::Second, micro_usd: MicroUsd(50_000) };
+    let cost = Cost::estimate(MicroUsd(250_000), price);
+    Job::admitted(JobId::new(), "acme".parse().unwrap(), spec, cost, trace, now)
 }
 
 /// The same job after a successful end, 90 seconds after its first call.
@@ -57,7 +60,7 @@ pub fn succeeded(mut job: Job, assets: u16) -> Job {
     job.body.provider_status = Some("SUCCEEDED".to_owned());
     job.body.remote =
         Some(RemoteOperation { id: "task-1".to_owned(), submitted_at: started, urls: Default::default() });
-    job.body.cost.settle(Some(MicroUsd(240_000)));
+    job.body.cost.settle(Some(ReportedCost::Amount(MicroUsd(240_000))));
     job.body.assets = (0..assets)
         .map(|index| Asset {
             id: AssetId::of(&job.id, index),
@@ -71,6 +74,9 @@ pub fn succeeded(mut job: Job, assets: u16) -> Job {
             content_type: "video/mp4".to_owned(),
             size_bytes: 1_000,
             sha256: "0".repeat(64),
+            media: Default::default(),
+            seed: None,
+            revised_prompt: None,
             created_at: ended,
         })
         .collect();

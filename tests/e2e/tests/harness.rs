@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use atelier_dev::stack::{BUCKET, Services};
+use atelier_dev::stack::{BUCKET, Services, by_provider};
 use atelier_dev::{Stack, StackOptions};
 use atelier_domain::policy::{Polling, Retry};
 use atelier_redis_store::audit;
@@ -51,8 +51,7 @@ pub fn quick(options: &mut StackOptions) {
         speech: Duration::from_millis(10),
     };
     options.policy.polling = Polling { interval_ms: 150, max_checks: 60, timeout_ms: 30_000 };
-    options.policy.polling_by.clear();
-    options.policy.polling_by.insert("fal".to_owned(), options.policy.polling);
+    options.policy.polling_by = by_provider(options.policy.polling);
     options.policy.retry = Retry { base_ms: 30, cap_ms: 300, ..Retry::default() };
     options.lease = Duration::from_secs(2);
 }

@@ -2,9 +2,12 @@
 //! simulator, and requests over HTTP.
 
 mod architecture;
+mod callbacks;
 mod faults;
 mod harness;
+mod inputs;
 mod journeys;
+mod matrix;
 mod outages;
 mod processes;
 mod refusals;

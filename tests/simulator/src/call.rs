@@ -17,11 +17,19 @@ pub(crate) struct Call {
     pub(crate) body: Bytes,
     /// `http://host:port` as the client wrote it, for absolute URLs in answers.
     pub(crate) origin: String,
+    /// The origin with the provider's prefix, where the request had one.
+    pub(crate) base: String,
 }
 
 impl Call {
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name).and_then(|value| value.to_str().ok())
+    }
+
+    /// The name of the host that the client speaks to, without its port.
+    pub(crate) fn host(&self) -> Option<&str> {
+        let host = self.header("host")?;
+        Some(host.rsplit_once(':').map_or(host, |(name, _)| name))
     }
 
     pub(crate) fn query(&self, name: &str) -> Option<&str> {

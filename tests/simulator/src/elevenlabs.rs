@@ -1,4 +1,5 @@
-//! ElevenLabs: text to speech and the account calls, as in the contract sheet of 2026-11-22.
+//! ElevenLabs: text to speech and the account calls, as in the contract sheet of 2026-11-22. Transcripts are in
+//! `elevenlabs_stt`.
 //!
 //! | fact | value | kind |
 //! |---|---|---|
@@ -17,9 +18,10 @@ use serde_json::{Value, json};
 
 use crate::answer::{Answer, Payload};
 use crate::call::{Account, Call};
+use crate::elevenlabs_stt;
 use crate::fault::Fault;
 use crate::journal::Kind;
-use crate::media::{MediaSpec, SpeechFormat, speech_duration};
+use crate::media::{MediaSpec, Speech, SpeechFormat, character_start};
 use crate::state::State;
 
 /// Voices that exist are all but those whose id begins so.
@@ -43,12 +45,19 @@ const MODELS: [(&str, usize, usize); 9] = [
 pub(crate) fn kind(call: &Call) -> Kind {
     match (&call.method, call.parts().as_slice()) {
         (&Method::POST, ["v1", "text-to-speech", ..]) => Kind::Submit,
+        (&Method::POST, ["v1", "speech-to-text"]) => Kind::Submit,
+        (&Method::GET, ["v1", "speech-to-text", "transcripts", _]) => Kind::Result,
+        (&Method::DELETE, ["v1", "speech-to-text", "transcripts", _]) => Kind::Cancel,
         _ => Kind::Other,
     }
 }
 
-pub(crate) fn prompt(call: &Call) -> Option<String> {
-    call.text_field("text")
+pub(crate) fn prompt(call: &Call, state: &State) -> Option<String> {
+    match call.parts().as_slice() {
+        ["v1", "speech-to-text"] => elevenlabs_stt::prompt(call),
+        ["v1", "speech-to-text", "transcripts", id] => state.with_task(id, |task| task.prompt.clone()),
+        _ => call.text_field("text"),
+    }
 }
 
 pub(crate) fn answer(call: &Call, state: &State, work: Option<&Fault>) -> Answer {
@@ -67,6 +76,9 @@ pub(crate) fn answer(call: &Call, state: &State, work: Option<&Fault>) -> Answer
         | (&Method::POST, ["v1", "text-to-speech", voice, "stream", "with-timestamps"]) => {
             speak(call, state, account, voice, Form::Timestamps, work)
         }
+        (&Method::POST, ["v1", "speech-to-text"]) => elevenlabs_stt::convert(call, state, account, work),
+        (&Method::GET, ["v1", "speech-to-text", "transcripts", id]) => elevenlabs_stt::transcript(id, state),
+        (&Method::DELETE, ["v1", "speech-to-text", "transcripts", id]) => elevenlabs_stt::delete(id, state),
         (&Method::GET, ["v1", "models"]) => Answer::json(200, models()),
         (&Method::GET, ["v1", "voices"]) => Answer::json(200, json!({"voices": [voice_entry()]})),
         (&Method::GET, ["v1", "user"]) => Answer::json(200, user(account)),
@@ -163,32 +175,18 @@ fn speak(
     }
     let credits = (characters * rate).div_ceil(2);
     if account == Account::NoMoney {
-        let message =
-            format!("This request exceeds your quota of 0. {credits} credits are required for this request.");
-        return Answer::json(401, json!({"detail": {"status": "quota_exceeded", "message": message}}));
+        return quota_exceeded(credits);
     }
-    match work {
-        Some(Fault::Moderation { .. }) => {
-            let message = "The text was refused by the content policy.";
-            return problem(state, 400, "invalid_request_error", "content_against_policy", message);
-        }
-        Some(Fault::Fail { code }) => {
-            return problem(
-                state,
-                failure_status(code),
-                "internal_error",
-                code,
-                "The speech could not be made.",
-            );
-        }
-        _ => {}
+    if let Some(refusal) = work_problem(state, work) {
+        return refusal;
     }
     let request_id = state.new_id();
-    let spec = MediaSpec::Speech { text: text.clone(), format };
+    let speech = Box::new(Speech::new(text, format));
     let mut answer = match form {
-        Form::Audio => Answer::media(spec),
+        Form::Audio => Answer::media(MediaSpec::Speech(speech)),
         Form::Timestamps => {
-            Answer { payload: Payload::Json(timestamps(&text, &state.render(&spec))), ..Answer::empty(200) }
+            let audio = state.render(&MediaSpec::Speech(speech.clone()));
+            Answer { payload: Payload::Json(timestamps(&speech, &audio)), ..Answer::empty(200) }
         }
     };
     answer.wait = if work == Some(&Fault::Stuck) { None } else { Some(state.options.timing.speech) };
@@ -199,6 +197,27 @@ fn speak(
         .header("current-concurrent-requests", "1")
         .header("maximum-concurrent-requests", "10")
         .accepted(request_id)
+}
+
+/// The account is out of credit.
+pub(crate) fn quota_exceeded(credits: usize) -> Answer {
+    let message =
+        format!("This request exceeds your quota of 0. {credits} credits are required for this request.");
+    Answer::json(401, json!({"detail": {"status": "quota_exceeded", "message": message}}))
+}
+
+/// How work that the script spoils is refused.
+pub(crate) fn work_problem(state: &State, work: Option<&Fault>) -> Option<Answer> {
+    match work? {
+        Fault::Moderation { .. } => {
+            let message = "The content was refused by the content policy.";
+            Some(problem(state, 400, "invalid_request_error", "content_against_policy", message))
+        }
+        Fault::Fail { code } => {
+            Some(problem(state, failure_status(code), "internal_error", code, "The work could not be done."))
+        }
+        _ => None,
+    }
 }
 
 /// The first voice setting or seed that is out of its range.
@@ -231,13 +250,13 @@ fn failure_status(code: &str) -> u16 {
     }
 }
 
-fn timestamps(text: &str, audio: &[u8]) -> Value {
-    let seconds = speech_duration(text).as_secs_f64();
-    let characters: Vec<String> = text.chars().map(String::from).collect();
-    let step = seconds / characters.len().max(1) as f64;
+fn timestamps(speech: &Speech, audio: &[u8]) -> Value {
+    let seconds = speech.duration().as_secs_f64();
+    let characters: Vec<String> = speech.text.chars().map(String::from).collect();
+    let time = |index: usize| character_start(index, characters.len(), seconds);
     let alignment = json!({
-        "character_start_times_seconds": (0..characters.len()).map(|index| index as f64 * step).collect::<Vec<_>>(),
-        "character_end_times_seconds": (1..=characters.len()).map(|index| index as f64 * step).collect::<Vec<_>>(),
+        "character_start_times_seconds": (0..characters.len()).map(time).collect::<Vec<_>>(),
+        "character_end_times_seconds": (1..=characters.len()).map(time).collect::<Vec<_>>(),
         "characters": characters,
     });
     json!({"audio_base64": STANDARD.encode(audio), "alignment": alignment, "normalized_alignment": alignment})
@@ -285,7 +304,8 @@ fn user(account: Account) -> Value {
     })
 }
 
-fn problem(state: &State, status: u16, kind: &str, code: &str, message: &str) -> Answer {
+/// The present form of an error.
+pub(crate) fn problem(state: &State, status: u16, kind: &str, code: &str, message: &str) -> Answer {
     Answer::json(status, detail(kind, code, message, &state.new_id()))
 }
 

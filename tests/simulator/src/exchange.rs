@@ -75,7 +75,7 @@ pub(crate) async fn exchange(state: Arc<State>, target: Target, call: Call) -> R
         }
     };
     let answer = match after_handling(&state, &strike, kind, target, answer).await? {
-        Ready::Answer(answer) => answer,
+        Ready::Answer(answer) => *answer,
         Ready::Html(status, headers) => {
             let answer = Answer { headers, ..Answer::empty(status) };
             return Ok(send(&state, &call, &answer, answer::html_page(), Delivery::default(), sequence));
@@ -113,7 +113,7 @@ impl Target {
 
     fn identify(self, call: &Call, state: &State) -> (Kind, Option<String>) {
         match self {
-            Self::Api(Provider::ElevenLabs) => (elevenlabs::kind(call), elevenlabs::prompt(call)),
+            Self::Api(Provider::ElevenLabs) => (elevenlabs::kind(call), elevenlabs::prompt(call, state)),
             Self::Api(Provider::Fal) => (fal::kind(call), fal::prompt(call, state)),
             Self::Api(Provider::Runway) => (runway::kind(call), runway::prompt(call, state)),
             Self::Api(Provider::Deepgram) => (deepgram::kind(call), deepgram::prompt(call, state)),
@@ -189,7 +189,7 @@ async fn handle(
 }
 
 enum Ready {
-    Answer(Answer),
+    Answer(Box<Answer>),
     Html(u16, Vec<(&'static str, String)>),
 }
 
@@ -209,7 +209,8 @@ async fn after_handling(
             if *html {
                 return Ok(Ready::Html(*code, headers));
             }
-            return Ok(Ready::Answer(Answer { headers, ..target.error(*code, *retry_after_s) }));
+            let answer = Answer { headers, ..target.error(*code, *retry_after_s) };
+            return Ok(Ready::Answer(Box::new(answer)));
         }
         Some(Fault::Doubled) if matches!(kind, Kind::Status | Kind::Result) => answer.double_outputs(),
         _ => {}
@@ -230,7 +231,7 @@ async fn after_handling(
     if let Some(Fault::Late { delay }) = &strike.answer {
         sleep(*delay).await;
     }
-    Ok(Ready::Answer(answer))
+    Ok(Ready::Answer(Box::new(answer)))
 }
 
 /// Makes the body and applies the faults that spoil it.

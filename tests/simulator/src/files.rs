@@ -7,6 +7,7 @@ use crate::answer::Answer;
 use crate::call::Call;
 use crate::fal;
 use crate::journal::Provider;
+use crate::luma;
 use crate::state::State;
 use crate::task::Stage;
 
@@ -22,6 +23,14 @@ pub(crate) fn answer(call: &Call, state: &State, provider: Provider) -> Answer {
     // Runway's links carry a token and are worth nothing without it.
     if provider == Provider::Runway && call.query("_jwt").is_none_or(str::is_empty) {
         return Answer::json(403, json!({"error": "the link's token is missing"}));
+    }
+    // So do some of Luma's.
+    if provider == Provider::Luma {
+        let name = FileName::of(call);
+        let found = name.and_then(|name| state.with_task(&name.task_id, |task| luma::may_read(task, call)));
+        if found == Some(false) {
+            return Answer::json(403, json!({"error": "the link's signature is missing"}));
+        }
     }
     let spec = FileName::of(call).and_then(|name| {
         let found = state.with_task(&name.task_id, |task| {

@@ -5,11 +5,18 @@ mod body;
 mod call;
 mod control;
 mod deepgram;
+mod deepgram_callback;
+mod deepgram_listen;
+mod deepgram_query;
+mod deepgram_speak;
+mod deepgram_transcript;
 mod directive;
 mod elevenlabs;
+mod elevenlabs_stt;
+mod elevenlabs_stt_input;
+mod elevenlabs_stt_result;
 mod exchange;
 mod fal;
-mod fal_input;
 mod fault;
 mod files;
 mod journal;
@@ -26,6 +33,8 @@ mod server;
 mod stability;
 mod state;
 mod task;
+mod tls;
+mod transcript;
 mod webhook;
 
 use std::net::SocketAddr;
@@ -38,33 +47,61 @@ use tokio::task::JoinHandle;
 
 pub use fault::{ClaimedType, Fault, ModerationForm};
 pub use journal::{Entry, Journal, Kind, Provider};
-pub use options::{Options, Timing, parse_duration};
+pub use options::{Options, Timing, TlsOptions, parse_duration};
 pub use script::{Match, Rule};
 
+use server::Door;
 use state::State;
 
 /// Starts a simulator; it serves from the moment this returns.
 ///
 /// # Errors
-/// When the address cannot be listened on.
+/// When an address cannot be listened on, or the certificate cannot be made or written.
 pub async fn start(options: Options) -> anyhow::Result<Simulator> {
-    let listen = options.listen;
-    let listener =
-        TcpListener::bind(listen).await.with_context(|| format!("failed to listen on {listen}"))?;
-    let address = listener.local_addr().context("failed to read the address listened on")?;
+    let (listener, address) = listen(options.listen).await?;
+    let tls = match &options.tls {
+        None => None,
+        Some(tls) => {
+            let (certificate_pem, acceptor) = tls::set_up(tls).await?;
+            let (listener, address) = listen(tls.listen).await?;
+            let door = Door { tls: Some(acceptor), provider: tls.provider };
+            Some((listener, door, Secure { address, certificate_pem }))
+        }
+    };
     let state = Arc::new(State::new(options));
     let (stop, stopped) = watch::channel(false);
-    let server = tokio::spawn(server::serve(listener, Arc::clone(&state), stopped));
-    Ok(Simulator { address, state, stop, server })
+    let serve =
+        |listener, door| tokio::spawn(server::serve(listener, door, Arc::clone(&state), stopped.clone()));
+    let mut servers = vec![serve(listener, Door::default())];
+    let secure = tls.map(|(listener, door, secure)| {
+        servers.push(serve(listener, door));
+        secure
+    });
+    Ok(Simulator { address, secure, state, stop, servers })
+}
+
+async fn listen(wanted: SocketAddr) -> anyhow::Result<(TcpListener, SocketAddr)> {
+    let listener = TcpListener::bind(wanted).await;
+    let listener = listener.with_context(|| format!("failed to listen on {wanted}"))?;
+    let address = listener.local_addr().context("failed to read the address listened on")?;
+    Ok((listener, address))
 }
 
 /// A running simulator. Dropping it stops it without waiting; [`Simulator::stop`] waits.
 #[derive(Debug)]
 pub struct Simulator {
     address: SocketAddr,
+    secure: Option<Secure>,
     state: Arc<State>,
     stop: watch::Sender<bool>,
-    server: JoinHandle<()>,
+    servers: Vec<JoinHandle<()>>,
+}
+
+/// Where TLS is spoken, and by which certificate it is known.
+#[derive(Debug)]
+struct Secure {
+    address: SocketAddr,
+    certificate_pem: String,
 }
 
 impl Simulator {
@@ -76,6 +113,16 @@ impl Simulator {
     /// `http://ip:port`, without a trailing slash.
     pub fn base_url(&self) -> String {
         format!("http://{}", self.address)
+    }
+
+    /// `https://ip:port` of the listener that speaks TLS, without a trailing slash.
+    pub fn tls_base_url(&self) -> Option<String> {
+        self.secure.as_ref().map(|secure| format!("https://{}", secure.address))
+    }
+
+    /// The certificate of that listener, to be trusted by its clients.
+    pub fn certificate_pem(&self) -> Option<&str> {
+        self.secure.as_ref().map(|secure| secure.certificate_pem.as_str())
     }
 
     /// The seed of the ids, to be printed with a failing test.
@@ -102,6 +149,8 @@ impl Simulator {
     pub async fn stop(self) {
         // The server is gone already when nobody receives this.
         let _ = self.stop.send(true);
-        let _ = self.server.await;
+        for server in self.servers {
+            let _ = server.await;
+        }
     }
 }

@@ -4,11 +4,11 @@ use std::io::Write as _;
 use std::net::SocketAddr;
 
 use anyhow::{Context as _, bail};
-use atelier_simulator::{Options, parse_duration};
+use atelier_simulator::{Options, Provider, TlsOptions, parse_duration};
 use tokio::signal::unix::{SignalKind, signal};
 
 const USAGE: &str = "\
-atelier-simulator: plays ElevenLabs, Fal and Runway on one address
+atelier-simulator: plays the providers on one address
 
   --listen ADDRESS   where to listen, port 0 = any (127.0.0.1:8090)    ATELIER_SIMULATOR_LISTEN
   --image TIME       how long an image takes (300ms)                   ATELIER_SIMULATOR_IMAGE
@@ -16,9 +16,26 @@ atelier-simulator: plays ElevenLabs, Fal and Runway on one address
   --speech TIME      how long speech takes (100ms)                     ATELIER_SIMULATOR_SPEECH
   --seed NUMBER      seed of the ids (from the clock)                  ATELIER_SIMULATOR_SEED
   --allow-loopback-http-images on|off   (off)                          ATELIER_SIMULATOR_ALLOW_LOOPBACK_HTTP_IMAGES
+
+One of these serves everything over TLS as well, with a certificate made at the start:
+  --tls-listen ADDRESS         where to (a free port of 127.0.0.1)     ATELIER_SIMULATOR_TLS_LISTEN
+  --tls-certificate PATH       where to write the certificate, as PEM  ATELIER_SIMULATOR_TLS_CERTIFICATE
+  --tls-names NAME[,NAME]      its names besides this machine's own    ATELIER_SIMULATOR_TLS_NAMES
+  --tls-provider PROVIDER      who answers paths without a prefix      ATELIER_SIMULATOR_TLS_PROVIDER
 ";
 const DEFAULT_LISTEN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 8090);
-const SETTINGS: [&str; 6] = ["listen", "image", "video", "speech", "seed", "allow-loopback-http-images"];
+const SETTINGS: [&str; 10] = [
+    "listen",
+    "image",
+    "video",
+    "speech",
+    "seed",
+    "allow-loopback-http-images",
+    "tls-listen",
+    "tls-certificate",
+    "tls-names",
+    "tls-provider",
+];
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
@@ -32,7 +49,9 @@ async fn main() -> anyhow::Result<()> {
     let mut terminate = signal(SignalKind::terminate()).context("failed to catch SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("failed to catch SIGINT")?;
     let simulator = atelier_simulator::start(options).await?;
-    writeln!(output, "atelier-simulator ready on {} (seed {})", simulator.base_url(), simulator.seed())
+    let secure = simulator.tls_base_url().map(|url| format!(" and {url}")).unwrap_or_default();
+    let (url, seed) = (simulator.base_url(), simulator.seed());
+    writeln!(output, "atelier-simulator ready on {url}{secure} (seed {seed})")
         .and_then(|()| output.flush())
         .context("failed to print the address")?;
     tokio::select! {
@@ -77,6 +96,9 @@ fn read_options(arguments: &[String]) -> anyhow::Result<Options> {
 }
 
 fn set(options: &mut Options, name: &str, value: &str) -> Result<(), String> {
+    if let Some(name) = name.strip_prefix("tls-") {
+        return set_tls(options.tls.get_or_insert_default(), name, value);
+    }
     let duration =
         || parse_duration(value).ok_or_else(|| format!("`{value}` is no time, such as 300ms or 2s"));
     match name {
@@ -91,6 +113,19 @@ fn set(options: &mut Options, name: &str, value: &str) -> Result<(), String> {
                 "off" | "false" | "0" => false,
                 _ => return Err(format!("`{value}` is neither on nor off")),
             }
+        }
+    }
+    Ok(())
+}
+
+fn set_tls(options: &mut TlsOptions, name: &str, value: &str) -> Result<(), String> {
+    match name {
+        "listen" => options.listen = value.parse().map_err(|_| format!("`{value}` is no address"))?,
+        "certificate" => options.certificate = Some(value.into()),
+        "names" => options.names = value.split(',').map(|name| name.trim().to_owned()).collect(),
+        _ => {
+            let named = Provider::ALL.into_iter().find(|provider| provider.name() == value);
+            options.provider = Some(named.ok_or_else(|| format!("`{value}` is no provider"))?);
         }
     }
     Ok(())

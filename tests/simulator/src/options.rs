@@ -1,7 +1,10 @@
 //! How a simulator is started: where it listens and how long its work takes.
 
 use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use crate::journal::Provider;
 
 /// Settings of one simulator.
 #[derive(Debug, Clone)]
@@ -13,12 +16,35 @@ pub struct Options {
     /// Seed of the ids (task, request) that the simulator hands out. The default is taken from the clock, so that
     /// a simulator that is started again does not hand out the ids of its predecessor. Media never depends on it.
     pub seed: u64,
-    /// Accept `http://` image URLs on loopback hosts where Runway asks for https. Off by default.
+    /// Accept `http://` URLs on loopback hosts where Runway and Luma (images) and ElevenLabs (recordings) ask for https.
+    /// Off by default.
     pub allow_loopback_http_images: bool,
     /// How many journal entries are kept; older ones are dropped first. Default 1,000,000.
     pub journal_limit: usize,
     /// How many tasks are kept; the oldest are forgotten first and then answer 404. Default 200,000.
     pub task_limit: usize,
+    /// A second address where everything is served over TLS. Default none.
+    pub tls: Option<TlsOptions>,
+}
+
+/// How the simulator is served over TLS, with a certificate that it makes and signs itself when it starts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TlsOptions {
+    /// Where to listen; port 0 asks the system for a free one.
+    pub listen: SocketAddr,
+    /// Where to write the certificate as PEM, for clients to trust.
+    pub certificate: Option<PathBuf>,
+    /// Names in the certificate besides `localhost`, `127.0.0.1` and `::1`.
+    pub names: Vec<String>,
+    /// The provider that answers paths without a provider's prefix, for clients that know a host and no path.
+    pub provider: Option<Provider>,
+}
+
+impl Default for TlsOptions {
+    fn default() -> Self {
+        let listen = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        Self { listen, certificate: None, names: Vec::new(), provider: None }
+    }
 }
 
 impl Default for Options {
@@ -30,6 +56,7 @@ impl Default for Options {
             allow_loopback_http_images: false,
             journal_limit: 1_000_000,
             task_limit: 200_000,
+            tls: None,
         }
     }
 }
@@ -41,7 +68,7 @@ pub struct Timing {
     pub image: Duration,
     /// A video at Fal or Runway; default 2 s.
     pub video: Duration,
-    /// A spoken text at ElevenLabs, before the answer begins; default 100 ms.
+    /// A spoken text or a transcript at ElevenLabs or Deepgram, before the answer begins; default 100 ms.
     pub speech: Duration,
 }
 

@@ -7,6 +7,7 @@
 //! | out of credit | 400 with `docUrl` | documented |
 //! | `DELETE` of an unknown task | 404 | assumed |
 //! | output URL without its `_jwt` | 403 | assumed |
+//! | `runway://` address without its upload | 400, plain error | assumed |
 //! | failed tasks | charged in full, as moderated ones are | documented for moderation |
 
 use http::Method;
@@ -26,6 +27,7 @@ use crate::task::{Outcome, Stage, Task};
 const VERSION: &str = "2024-11-06";
 const DOCUMENTATION: &str = "https://docs.dev.runwayml.com/api";
 const FRAMES_PER_SECOND: u32 = 24;
+const LEAST_UPLOAD_BYTES: usize = 512;
 
 pub(crate) fn kind(call: &Call) -> Kind {
     match (&call.method, call.parts().as_slice()) {
@@ -46,8 +48,8 @@ pub(crate) fn prompt(call: &Call, state: &State) -> Option<String> {
 
 pub(crate) fn answer(call: &Call, state: &State, work: Option<&Fault>) -> Answer {
     let parts = call.parts();
-    if let (&Method::POST, ["uploads", _]) = (&call.method, parts.as_slice()) {
-        return Answer::empty(204); // the storage behind `uploadUrl`, which takes no key
+    if let (&Method::POST, ["uploads", id]) = (&call.method, parts.as_slice()) {
+        return store(call, state, id);
     }
     let account = Account::of_authorization(call, "Bearer");
     match account {
@@ -104,6 +106,9 @@ fn create(call: &Call, state: &State, account: Account, endpoint: Endpoint, work
             return Answer::json(400, body);
         }
     };
+    if !order.uploads.iter().all(|id| state.has_upload(id)) {
+        return error(400, "Failed to fetch the asset at promptImage.");
+    }
     if account == Account::NoMoney {
         let message = "You do not have enough credits to run this task.";
         return Answer::json(400, json!({"error": message, "docUrl": DOCUMENTATION}));
@@ -214,6 +219,26 @@ fn upload(call: &Call, state: &State) -> Answer {
         200,
         json!({"uploadUrl": upload_url, "fields": {"key": id}, "runwayUri": format!("runway://uploads/{id}")}),
     )
+}
+
+/// The storage behind `uploadUrl`. It takes no key, but the form that belongs to the address.
+fn store(call: &Call, state: &State, id: &str) -> Answer {
+    let form = call.form().unwrap_or_default();
+    let text = |name: &str| form.iter().find(|part| part.name == name).and_then(|part| part.text());
+    // As at S3, what follows the file is not read.
+    let file = form.iter().position(|part| part.name == "file");
+    let key = form.iter().position(|part| part.name == "key");
+    let is_signed = text("key") == Some(id) && key < file && call.header("authorization").is_none();
+    match file.and_then(|index| form.get(index)).filter(|_| is_signed) {
+        None => Answer::json(403, json!({"error": "the form does not belong to this address"})),
+        Some(file) if file.bytes.len() < LEAST_UPLOAD_BYTES => {
+            Answer::json(400, json!({"error": "the file is too small"}))
+        }
+        Some(_) => {
+            state.add_upload(id);
+            Answer::empty(204)
+        }
+    }
 }
 
 fn organization(account: Account) -> Value {

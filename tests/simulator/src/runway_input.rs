@@ -58,6 +58,8 @@ pub(crate) struct Order {
     pub(crate) height: u32,
     pub(crate) seconds: u64,
     pub(crate) credits_per_second: u64,
+    /// Ids of uploaded files that it names.
+    pub(crate) uploads: Vec<String>,
 }
 
 /// Why it may not.
@@ -104,7 +106,15 @@ pub(crate) fn parse(body: &Value, endpoint: Endpoint, allow_loopback_http: bool)
         height,
         seconds,
         credits_per_second: model.credits_per_second,
+        uploads: uploads(fields),
     })
+}
+
+fn uploads(fields: &Map<String, Value>) -> Vec<String> {
+    let image = fields.get("promptImage");
+    let listed = image.and_then(Value::as_array).into_iter().flatten().filter_map(|image| image.get("uri"));
+    let named = image.into_iter().chain(listed).filter_map(Value::as_str);
+    named.filter_map(|uri| uri.strip_prefix("runway://uploads/")).map(str::to_owned).collect()
 }
 
 fn prompt(fields: &Map<String, Value>, model: &Model, issues: &mut Vec<Value>) -> String {

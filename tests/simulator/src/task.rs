@@ -69,6 +69,11 @@ impl Outcome {
 }
 
 impl Task {
+    /// How long it waits before it runs.
+    pub(crate) fn waiting_time(&self) -> Duration {
+        self.duration.mul_f64(WAITING_PART)
+    }
+
     pub(crate) fn stage(&self) -> Stage {
         if self.is_cancelled {
             return Stage::Over;

@@ -37,7 +37,7 @@ pub(crate) struct Webhook {
     pub(crate) make: Make,
 }
 
-/// Headers and body of a call.
+/// Headers and body of a call; the body is JSON unless a `content-type` says what it is.
 #[derive(Debug, Clone)]
 pub(crate) struct Message {
     pub(crate) headers: Vec<(&'static str, String)>,
@@ -59,7 +59,10 @@ pub(crate) fn deliver_later(webhook: Webhook, state: Arc<State>) {
     tokio::spawn(async move {
         sleep(webhook.after).await;
         for _ in 0..webhook.tries.max(1) {
-            let Some(message) = (webhook.make)(&state) else { return };
+            // A message may hold facts of a file that has to be rendered first.
+            let (make, shared) = (Arc::clone(&webhook.make), Arc::clone(&state));
+            let made = tokio::task::spawn_blocking(move || make(&shared)).await;
+            let Ok(Some(message)) = made else { return };
             let path =
                 webhook.url.parse::<Uri>().map_or_else(|_| webhook.url.clone(), |url| url.path().to_owned());
             let sequence = state.journal.add(Entry {
@@ -96,11 +99,11 @@ async fn post(webhook: &Webhook, message: Message) -> anyhow::Result<u16> {
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
     tokio::spawn(connection);
     let path = url.path_and_query().map_or("/", |path| path.as_str());
-    let mut request = Request::builder()
-        .method(webhook.method.clone())
-        .uri(path)
-        .header(header::HOST, authority.as_str())
-        .header(header::CONTENT_TYPE, "application/json");
+    let mut request =
+        Request::builder().method(webhook.method.clone()).uri(path).header(header::HOST, authority.as_str());
+    if !message.headers.iter().any(|(name, _)| *name == "content-type") {
+        request = request.header(header::CONTENT_TYPE, "application/json");
+    }
     for (name, value) in message.headers {
         request = request.header(name, value);
     }

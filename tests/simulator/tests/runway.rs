@@ -115,6 +115,22 @@ async fn account_and_uploads_answer() {
     let response = stage.runway(Method::POST, "/v1/uploads").json(&body).send().await.unwrap();
     let upload: Value = response.json().await.unwrap();
     assert!(text(&upload, "runwayUri").starts_with("runway://"));
-    let stored = stage.client.post(text(&upload, "uploadUrl")).body("bytes").send().await.unwrap();
-    assert_eq!(stored.status(), 204);
+    let from_upload = || {
+        let body = json!({"model": "gen4_turbo", "ratio": "1280:720", "duration": 5, "promptImage": upload["runwayUri"]});
+        stage.runway(Method::POST, "/v1/image_to_video").json(&body).send()
+    };
+    assert_eq!(from_upload().await.unwrap().status(), 400, "nothing is there yet");
+    let store = async |size: usize, key: &str| {
+        let file = "x".repeat(size);
+        let form = format!(
+            "--b\r\ncontent-disposition: form-data; name=\"key\"\r\n\r\n{key}\r\n--b\r\n\
+             content-disposition: form-data; name=\"file\"; filename=\"a.png\"\r\n\r\n{file}\r\n--b--\r\n"
+        );
+        let request = stage.client.post(text(&upload, "uploadUrl")).body(form);
+        let request = request.header("content-type", "multipart/form-data; boundary=b");
+        request.send().await.unwrap().status().as_u16()
+    };
+    let key = text(&upload["fields"], "key");
+    assert_eq!((store(511, key).await, store(512, "other").await, store(512, key).await), (400, 403, 204));
+    assert_eq!(from_upload().await.unwrap().status(), 200);
 }

@@ -50,6 +50,11 @@ impl Stage {
         self.client.request(method, self.url(&format!("/elevenlabs{path}"))).header("xi-api-key", "key")
     }
 
+    pub fn deepgram(&self, method: Method, path: &str) -> RequestBuilder {
+        let request = self.client.request(method, self.url(&format!("/deepgram{path}")));
+        request.header("authorization", "Token key")
+    }
+
     /// `path` may be a whole URL, as the queue's answers hold them.
     pub fn fal(&self, method: Method, path: &str) -> RequestBuilder {
         let url = if path.starts_with("http") { path.to_owned() } else { self.url(&format!("/fal{path}")) };

@@ -16,6 +16,8 @@ pub(super) fn submit_failure(reply: &HttpReply, now: Timestamp) -> ProviderError
     let message = detail.message.clone();
     match reply.head.status {
         422 | 400 if detail.has("content_policy_violation") => ProviderError::Rejected { message, status },
+        410 => ProviderError::ModelRetired { message },
+        400 | 404 | 422 if says_model_ended(&message) => ProviderError::ModelRetired { message },
         429 => ProviderError::RateLimited { message, retry_after: reply.head.retry_after(Some(now)) },
         // A proxy that lost the answer does not know whether the queue took the request.
         502 | 504 | 520..=599 if !is_fals_own(reply) => {
@@ -26,6 +28,15 @@ pub(super) fn submit_failure(reply: &HttpReply, now: Timestamp) -> ProviderError
         400..=499 => ProviderError::Invalid { message, status },
         _ => gateway_failure(reply),
     }
+}
+
+/// Whether a refusal is about a model that is gone. No sample is known, so the text has to say both.
+fn says_model_ended(message: &str) -> bool {
+    let text = message.to_ascii_lowercase();
+    ["model", "application", "endpoint"].iter().any(|word| text.contains(word))
+        && ["retired", "deprecated", "no longer", "sunset", "discontinued"]
+            .iter()
+            .any(|word| text.contains(word))
 }
 
 /// Errors of Fal's gateway. A locked user is one that ran out of money; the text is the only sign of it.

@@ -21,6 +21,11 @@ impl BitWriter {
         }
     }
 
+    /// How many bits there are.
+    pub(super) fn length_bits(&self) -> u32 {
+        self.bytes.len() as u32 * 8 + self.count
+    }
+
     /// Zeros up to the next whole byte.
     pub(super) fn align(&mut self) {
         while self.count != 0 {

@@ -1,7 +1,9 @@
 //! Media that the simulator makes by itself: small, valid, and the same for the same prompt and parameters.
 
+mod aac;
 mod audio;
 mod bits;
+mod flac;
 mod h264;
 mod jpeg;
 mod mp3;
@@ -10,13 +12,15 @@ mod ogg;
 mod padding;
 mod picture;
 mod png;
+mod sound;
 #[cfg(test)]
 mod tests;
 mod webp;
 
 use bytes::Bytes;
 
-pub(crate) use audio::{SpeechFormat, speech_duration};
+pub(crate) use audio::{Coding, Speech, SpeechFormat, character_start};
+pub(crate) use sound::Sound;
 
 /// A file as runs of equal bytes: a file of any size needs the memory of its distinct parts only.
 #[derive(Debug, Clone)]
@@ -75,7 +79,7 @@ impl MediaFile {
 pub(crate) enum MediaSpec {
     Image { prompt: String, width: u32, height: u32, format: ImageFormat, blank: bool },
     Video { prompt: String, width: u32, height: u32, frames: u32, frames_per_second: u32 },
-    Speech { text: String, format: SpeechFormat },
+    Speech(Box<Speech>),
 }
 
 /// Encodings of images.
@@ -110,7 +114,7 @@ impl MediaSpec {
         match self {
             Self::Image { format, .. } => format.extension(),
             Self::Video { .. } => "mp4",
-            Self::Speech { format, .. } => format.extension(),
+            Self::Speech(speech) => speech.format.extension(),
         }
     }
 
@@ -119,7 +123,7 @@ impl MediaSpec {
         match self {
             Self::Image { format, .. } => format.content_type(),
             Self::Video { .. } => "video/mp4",
-            Self::Speech { format, .. } => format.content_type(),
+            Self::Speech(speech) => speech.content_type,
         }
     }
 
@@ -142,7 +146,7 @@ impl MediaSpec {
                 let picture = picture::Picture::draw(prompt, *width, *height, picture::VIDEO_CELL);
                 mp4::encode(&picture, *frames, *frames_per_second).into()
             }
-            Self::Speech { text, format } => audio::encode(text, *format).into(),
+            Self::Speech(speech) => audio::encode(speech).into(),
         }
     }
 

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 use super::audio::wav_header;
-use super::{ImageFormat, MediaSpec, Segment, SpeechFormat, png, webp};
+use super::{ImageFormat, MediaSpec, Segment, SpeechFormat, flac, png, webp};
 
 /// Bytes added in one piece.
 const UNIT: u64 = 1 << 20;
@@ -24,15 +24,16 @@ pub(super) fn pad(spec: &MediaSpec, file: &Bytes, size: u64) -> Vec<Segment> {
         MediaSpec::Image { format: ImageFormat::Png, .. } => pad_png(file, extra),
         MediaSpec::Image { format: ImageFormat::Jpeg, .. } => pad_jpeg(file, extra),
         MediaSpec::Image { format: ImageFormat::Webp, .. } => pad_webp(file, extra),
-        MediaSpec::Speech { format, .. } => match format {
-            SpeechFormat::Mp3 { .. } => pad_mp3(file, size),
-            SpeechFormat::Wav { rate } => {
-                let header = wav_header(*rate, size.saturating_sub(44));
+        MediaSpec::Speech(speech) => match speech.format {
+            SpeechFormat::Mp3 { .. } | SpeechFormat::Aac { .. } => pad_frames(file, size),
+            SpeechFormat::Flac { .. } => pad_flac(file, extra),
+            SpeechFormat::Wav { coding, rate } => {
+                let header = wav_header(coding, rate, size.saturating_sub(44));
                 let mut segments = vec![Segment::once(header)];
                 segments.extend(repeat(&file.slice(44.min(file.len())..), size.saturating_sub(44)));
                 segments
             }
-            SpeechFormat::Pcm { .. } | SpeechFormat::Ulaw | SpeechFormat::Alaw => repeat(file, size),
+            SpeechFormat::Raw { .. } => repeat(file, size),
             SpeechFormat::Opus => vec![Segment { bytes: file.clone(), repeat: size / length.max(1) }],
         },
     }
@@ -91,8 +92,19 @@ fn pad_jpeg(file: &Bytes, extra: u64) -> Vec<Segment> {
     segments
 }
 
+/// Blocks of padding after the first block, which is not the last.
+fn pad_flac(file: &Bytes, extra: u64) -> Vec<Segment> {
+    let Some((count, last)) = pieces(extra, UNIT, 4) else { return vec![Segment::once(file.clone())] };
+    let head = flac::HEAD_BYTES.min(file.len());
+    let mut segments = vec![Segment::once(file.slice(..head))];
+    segments.push(Segment { bytes: flac::padding(UNIT).into(), repeat: count });
+    segments.extend(last.into_iter().map(|size| Segment::once(flac::padding(size))));
+    segments.push(Segment::once(file.slice(head..)));
+    segments
+}
+
 /// The frames again and again, after an ID3 tag that takes up the rest.
-fn pad_mp3(file: &Bytes, size: u64) -> Vec<Segment> {
+fn pad_frames(file: &Bytes, size: u64) -> Vec<Segment> {
     let length = (file.len() as u64).max(1);
     let Some(room) = size.checked_sub(10) else { return vec![Segment::once(file.clone())] };
     let times = room / length;

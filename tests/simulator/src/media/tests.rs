@@ -22,7 +22,7 @@ fn video() -> MediaSpec {
 
 fn speech(name: &str) -> MediaSpec {
     let format = SpeechFormat::named(name).unwrap();
-    MediaSpec::Speech { text: "twenty characters...".to_owned(), format }
+    MediaSpec::Speech(Box::new(Speech::new("twenty characters...", format)))
 }
 
 fn every_spec() -> Vec<MediaSpec> {
@@ -35,6 +35,10 @@ fn every_spec() -> Vec<MediaSpec> {
     let names =
         ["mp3_44100_128", "mp3_24000_48", "opus_48000_64", "wav_16000", "pcm_8000", "ulaw_8000", "alaw_8000"];
     specs.extend(names.map(speech));
+    let others = [SpeechFormat::Flac { rate: 16_000 }, SpeechFormat::Aac { bits_per_second: 48_000 }];
+    specs.extend(
+        others.map(|format| MediaSpec::Speech(Box::new(Speech::new("twenty characters...", format)))),
+    );
     specs
 }
 

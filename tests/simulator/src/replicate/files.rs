@@ -121,30 +121,30 @@ pub(crate) fn create(call: &Call, state: &State) -> Answer {
         created_at: Timestamp::now(),
     };
     let body = upload.describe(&call.origin);
-    state.uploads.add(upload);
+    state.replicate_uploads.add(upload);
     Answer::json(201, body)
 }
 
 pub(crate) fn list(call: &Call, state: &State) -> Answer {
     let files: Vec<Value> =
-        state.uploads.newest_first().iter().map(|upload| upload.describe(&call.origin)).collect();
+        state.replicate_uploads.newest_first().iter().map(|upload| upload.describe(&call.origin)).collect();
     Answer::json(200, json!({"previous": null, "next": null, "results": files}))
 }
 
 pub(crate) fn get(call: &Call, state: &State, id: &str) -> Answer {
-    match state.uploads.get(id) {
+    match state.replicate_uploads.get(id) {
         Some(upload) => Answer::json(200, upload.describe(&call.origin)),
         None => Refusal::NotFound.answer(),
     }
 }
 
 pub(crate) fn delete(state: &State, id: &str) -> Answer {
-    if state.uploads.remove(id) { Answer::empty(204) } else { Refusal::NotFound.answer() }
+    if state.replicate_uploads.remove(id) { Answer::empty(204) } else { Refusal::NotFound.answer() }
 }
 
 /// The bytes. The provider wants a signature in the query, which stands for the key that was checked already.
 pub(crate) fn download(state: &State, id: &str) -> Answer {
-    match state.uploads.get(id) {
+    match state.replicate_uploads.get(id) {
         Some(upload) => Answer::raw(known_type(&upload.content_type), upload.bytes),
         None => Refusal::NotFound.answer(),
     }
@@ -154,7 +154,7 @@ pub(crate) fn download(state: &State, id: &str) -> Answer {
 pub(crate) fn missing_input(input: &Value, state: &State) -> Option<String> {
     let uris = input.as_object()?.values().filter_map(Value::as_str);
     let mut ids = uris.filter_map(|uri| Some((uri, uri.split_once(PATH)?.1.split(['/', '?']).next()?)));
-    let (uri, _) = ids.find(|(_, id)| state.uploads.get(id).is_none())?;
+    let (uri, _) = ids.find(|(_, id)| state.replicate_uploads.get(id).is_none())?;
     Some(format!("Failed to download the input {uri}: 404 Not Found"))
 }
 
