@@ -11,6 +11,10 @@ mod fetch;
 #[cfg(test)]
 mod happy;
 #[cfg(test)]
+mod properties;
+// Also built into the benches and the fuzzer, where it is no test.
+mod samples;
+#[cfg(test)]
 mod spans;
 #[cfg(test)]
 mod stand;
