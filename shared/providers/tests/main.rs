@@ -11,7 +11,11 @@ mod fetch;
 #[cfg(test)]
 mod happy;
 #[cfg(test)]
+mod properties;
+#[cfg(test)]
 mod runway;
+// Also built into the benches and the fuzzer, where it is no test.
+mod samples;
 #[cfg(test)]
 mod spans;
 #[cfg(test)]
