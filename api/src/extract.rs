@@ -6,8 +6,9 @@ mod caller;
 mod id;
 mod query;
 
-pub(crate) use attached::RawFile;
+pub use attached::RawFile;
 pub(crate) use body::JobBody;
+pub use body::read_body_pieces;
 pub(crate) use caller::{Caller, Recognized};
 pub(crate) use id::PathId;
 pub(crate) use query::{ListQuery, ModelQuery, WaitQuery};

@@ -16,6 +16,7 @@ mod settings;
 mod state;
 mod wire;
 
+pub use extract::{RawFile, read_body_pieces};
 pub use keys::{ApiKeys, ApiKeysError};
 pub use large_bodies::LargeBodies;
 pub use routes::router;

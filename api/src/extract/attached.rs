@@ -10,13 +10,13 @@ use crate::error::ApiError;
 
 /// A file as it came.
 #[derive(Debug, Clone)]
-pub(crate) struct RawFile {
+pub struct RawFile {
     /// `input`, or `config.` and the name of an option.
-    pub(crate) name: String,
+    pub name: String,
     /// What the caller says it is.
-    pub(crate) content_type: Option<String>,
+    pub content_type: Option<String>,
     /// The bytes.
-    pub(crate) bytes: Bytes,
+    pub bytes: Bytes,
 }
 
 /// The files that stood in the JSON itself.

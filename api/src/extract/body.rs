@@ -128,6 +128,29 @@ fn read_json(headers: &HeaderMap, whole: &Bytes, limits: &Limits) -> Result<JobB
     Ok(JobBody { value, files: taken.files })
 }
 
+/// What the api would read from a body that comes with this `Content-Type` in these pieces, or what it would answer:
+/// for tests and fuzzing.
+pub async fn read_body_pieces(
+    content_type: &str,
+    pieces: Vec<Bytes>,
+    json_bytes: usize,
+    file_bytes: usize,
+) -> Result<(Value, Vec<RawFile>), String> {
+    let mut headers = HeaderMap::new();
+    headers.insert(CONTENT_TYPE, content_type.parse().map_err(|_| "this is no header".to_owned())?);
+    let read = async {
+        match multer_boundary(&headers)? {
+            Some(boundary) => {
+                let stream = futures::stream::iter(pieces.into_iter().map(Ok::<_, Infallible>));
+                read_form(stream, boundary, json_bytes, file_bytes).await
+            }
+            None => read_json(&headers, &pieces.concat().into(), &Limits { json_bytes, file_bytes }),
+        }
+    };
+    let read: Result<JobBody, ApiError> = read.await;
+    read.map(|body| (body.value, body.files)).map_err(|error| format!("{error:?}"))
+}
+
 /// Reads a form: the part `job` is the JSON, every other part is a file. A part `input` is the job's input; any other
 /// is the file of the option it is named after.
 pub(crate) async fn read_form(

@@ -5,8 +5,9 @@
 //! cargo bench -p atelier-providers --bench adapters
 //! ```
 
+#[path = "../tests/fixtures.rs"]
+mod fixtures;
 #[path = "../tests/samples.rs"]
-#[expect(dead_code, reason = "the property tests use the rest")]
 mod samples;
 
 use std::error::Error;
@@ -32,7 +33,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             bencher.iter(|| black_box(protocol.write(Writing::Submit, black_box(call), &remote)));
         });
         // Of the answers that are taken, the largest of each kind.
-        let replies = samples::replies(&folder, provider)?;
+        let replies = fixtures::replies(&folder, provider)?;
         for (prefix, reading) in [("submit_20", Reading::Submit), ("check_20", Reading::Check)] {
             let matching = replies.iter().filter(|sample| sample.name.starts_with(prefix));
             let Some(sample) = matching.max_by_key(|sample| sample.reply.body.len()) else { continue };

@@ -1,4 +1,5 @@
-//! The adapters and the fetcher against real sockets.
+//! The adapters and the fetcher against real sockets. Modules that are not marked as tests are also built into the
+//! benches or the fuzzer.
 
 #[cfg(test)]
 mod adapters;
@@ -8,13 +9,14 @@ mod contract;
 mod fal;
 #[cfg(test)]
 mod fetch;
+mod fixtures;
 #[cfg(test)]
 mod happy;
+mod json_change;
 #[cfg(test)]
 mod properties;
 #[cfg(test)]
 mod runway;
-// Also built into the benches and the fuzzer, where it is no test.
 mod samples;
 #[cfg(test)]
 mod spans;

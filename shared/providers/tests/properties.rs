@@ -19,7 +19,9 @@ use proptest::prelude::*;
 use proptest::sample::{Index, select};
 use serde_json::{Map, Value, json};
 
-use crate::samples::{self, KEY, Sample};
+use crate::fixtures::{self, Sample};
+use crate::json_change::{JsonChange, change_place, places};
+use crate::samples::{self, KEY};
 
 /// Cases of each property at each provider, unless `PROPTEST_CASES` asks for more.
 const CASES: u32 = 96;
@@ -94,7 +96,7 @@ struct Subject {
 
 static SUBJECTS: LazyLock<Vec<Subject>> = LazyLock::new(|| {
     let catalogue = Catalogue::builtin().unwrap();
-    let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures");
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures");
     let here = json!({"base_url": "https://provider.test/base"});
     let plain: Map<String, Value> =
         Provider::ALL.iter().map(|provider| (provider.as_str().to_owned(), here.clone())).collect();
@@ -116,7 +118,7 @@ static SUBJECTS: LazyLock<Vec<Subject>> = LazyLock::new(|| {
             let protocol = protocol(provider, &settings).unwrap_or_else(|error| panic!("{error}"));
             let mut calls = samples::calls(&catalogue, provider, protocol.as_ref());
             calls.extend(Operation::ALL.iter().map(|operation| samples::bare_call(provider, *operation)));
-            let samples = samples::replies(&fixtures, provider).unwrap();
+            let samples = fixtures::replies(&folder, provider).unwrap();
             let words = words(&samples);
             subjects.push(Subject { provider, protocol, calls, samples, words });
         }
@@ -204,26 +206,26 @@ fn any_reply(subject: &'static Subject) -> impl Strategy<Value = HttpReply> {
 /// One change of a reply.
 #[derive(Debug, Clone)]
 enum Change {
-    /// Another value instead of one in the JSON; the rest also change one there.
-    Value(Value),
-    Remove,
-    Rename(String),
-    Wrap,
-    Repeat(usize),
-    /// These change the reply itself.
+    Json(JsonChange),
     Status(u16),
     Header(HeaderName, HeaderValue),
     Truncate,
     Byte(u8),
 }
 
+fn any_json_change(words: &'static [String]) -> impl Strategy<Value = JsonChange> {
+    prop_oneof![
+        4 => any_json(words).prop_map(JsonChange::Value),
+        2 => Just(JsonChange::Remove),
+        1 => select(words).prop_map(JsonChange::Rename),
+        1 => Just(JsonChange::Wrap),
+        1 => (0..40_usize).prop_map(JsonChange::Repeat),
+    ]
+}
+
 fn any_change(words: &'static [String]) -> impl Strategy<Value = (Index, Change)> {
     let change = prop_oneof![
-        4 => any_json(words).prop_map(Change::Value),
-        2 => Just(Change::Remove),
-        1 => select(words).prop_map(Change::Rename),
-        1 => Just(Change::Wrap),
-        1 => (0..40_usize).prop_map(Change::Repeat),
+        9 => any_json_change(words).prop_map(Change::Json),
         1 => any_status().prop_map(Change::Status),
         1 => any_headers().prop_filter_map("no header", |mut headers| {
             headers.pop().map(|(name, value)| Change::Header(name, value))
@@ -261,7 +263,7 @@ fn changed(mut reply: HttpReply, at: Index, change: &Change) -> HttpReply {
             }
             reply.body = body.into();
         }
-        Change::Value(_) | Change::Remove | Change::Rename(_) | Change::Wrap | Change::Repeat(_) => {
+        Change::Json(change) => {
             let Some(mut body) = reply.json() else { return reply };
             let mut left = at.index(places(&body));
             change_place(&mut body, &mut left, change);
@@ -270,51 +272,6 @@ fn changed(mut reply: HttpReply, at: Index, change: &Change) -> HttpReply {
     }
     reply
 }
-
-/// How many values there are, one within the other.
-fn places(value: &Value) -> usize {
-    1 + match value {
-        Value::Array(values) => values.iter().map(places).sum::<usize>(),
-        Value::Object(fields) => fields.values().map(places).sum(),
-        _ => 0,
-    }
-}
-
-/// Changes the value with this number; `left` counts down to it, and is [`DONE`] from then on.
-fn change_place(value: &mut Value, left: &mut usize, change: &Change) {
-    if *left == DONE {
-        return;
-    }
-    if *left == 0 {
-        *left = DONE;
-        let old = value.take();
-        *value = match change {
-            Change::Value(new) => new.clone(),
-            Change::Wrap => json!([old]),
-            Change::Repeat(times) => Value::from(vec![old; *times]),
-            Change::Rename(name) => json!({ name.as_str(): old }),
-            _ => json!({ REMOVED: true }),
-        };
-        return;
-    }
-    *left -= 1;
-    let is_kept = |value: &Value| value.get(REMOVED).is_none();
-    match value {
-        Value::Array(values) => {
-            values.iter_mut().for_each(|value| change_place(value, left, change));
-            values.retain(is_kept);
-        }
-        Value::Object(fields) => {
-            fields.values_mut().for_each(|value| change_place(value, left, change));
-            fields.retain(|_, value| is_kept(value));
-        }
-        _ => {}
-    }
-}
-
-const DONE: usize = usize::MAX;
-/// Marks a value that whoever holds it lets go of.
-const REMOVED: &str = "removed by the test";
 
 // ---------------------------------------------------------------- what must hold
 
@@ -465,7 +422,7 @@ fn every_single_change_of_a_known_reply_gives_a_value_or_an_error() {
             read(&sample.reply);
             let Some(body) = sample.reply.json() else { continue };
             for place in 0..places(&body) {
-                let changes = edges.iter().cloned().map(Change::Value).chain([Change::Remove]);
+                let changes = edges.iter().cloned().map(JsonChange::Value).chain([JsonChange::Remove]);
                 for change in changes {
                     let mut body = body.clone();
                     change_place(&mut body, &mut place.clone(), &change);

@@ -1,7 +1,4 @@
-//! Calls and replies of every provider, for whoever wants many of them: the property tests here, fuzzing, the benches.
-
-use std::path::Path;
-use std::{fs, io};
+//! Calls of every provider, and any text as a reply: for the property tests here, the benches and the fuzzer.
 
 use atelier_domain::Timestamp;
 use atelier_domain::catalogue::{Catalogue, Model, OptionKind, OptionSpec, PromptRule};
@@ -15,30 +12,6 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use serde_json::{Map, Value, json};
 
 pub const KEY: &str = "id0123456789abcdef:secretfedcba9876543210";
-
-/// A reply from the fixtures.
-#[derive(Debug, Clone)]
-pub struct Sample {
-    /// The file's name without its ending; the first word tells what the reply answers.
-    pub name: String,
-    pub reply: HttpReply,
-}
-
-/// The fixtures of a provider in `directory`, in the order of their names; none where there is no such folder.
-pub fn replies(directory: &Path, provider: Provider) -> io::Result<Vec<Sample>> {
-    let folder = directory.join(provider.as_str());
-    if !folder.is_dir() {
-        return Ok(Vec::new());
-    }
-    let mut samples = Vec::new();
-    for entry in fs::read_dir(folder)? {
-        let path = entry?.path();
-        let name = path.file_stem().and_then(|name| name.to_str()).unwrap_or_default().to_owned();
-        samples.push(Sample { name, reply: reply(&fs::read(&path)?) });
-    }
-    samples.sort_by(|left, right| left.name.cmp(&right.name));
-    Ok(samples)
-}
 
 /// Reads any bytes as a fixture is written: comments, status line, headers, an empty line, body. What cannot be read is
 /// passed over.
