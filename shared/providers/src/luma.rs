@@ -60,7 +60,8 @@ const AGENTS_BASE_URL: &str = "https://agents.lumalabs.ai/v1";
 #[serde(deny_unknown_fields, default)]
 pub struct LumaOptions {
     /// Where the Agents API is; it has models and keys of its own. One key is set up for Luma, so that an installation
-    /// uses the models of the API that its key belongs to. The provider's own host when absent.
+    /// uses the models of the API that its key belongs to. When absent, the provider's own host, or
+    /// `base_url` where that was changed.
     #[serde(deserialize_with = "web_url")]
     pub agents_base_url: Option<Url>,
     /// Largest image that goes into a request to the Agents API, before encoding. The provider takes 50 MB; this bounds
@@ -102,8 +103,11 @@ impl Luma {
         match Flavour::of(&spec.model) {
             Flavour::Dream => endpoint.clone(),
             Flavour::Agents => {
-                let own = self.options.agents_base_url.clone().or_else(|| Url::parse(AGENTS_BASE_URL).ok());
-                Endpoint { base: own.unwrap_or_else(|| endpoint.base.clone()), ..endpoint.clone() }
+                // Where Luma's own host was replaced, the key goes to the replacement, and nowhere else unasked.
+                let is_own = endpoint.base.as_str().starts_with(BASE_URL);
+                let own = is_own.then(|| Url::parse(AGENTS_BASE_URL).ok()).flatten();
+                let agents = self.options.agents_base_url.clone().or(own);
+                Endpoint { base: agents.unwrap_or_else(|| endpoint.base.clone()), ..endpoint.clone() }
             }
         }
     }

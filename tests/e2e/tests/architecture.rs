@@ -80,7 +80,9 @@ fn vendor_types_stay_in_the_crate_that_wraps_them() {
         for folder in ["api/src", "worker/src", "poller/src", "shared"] {
             for file in sources(folder) {
                 let is_at_home = file.starts_with(root().join(home));
-                let is_test = file.components().any(|part| part.as_os_str() == "tests");
+                let is_test = file.components().any(|part| {
+                    ["tests", "examples", "benches"].iter().any(|name| part.as_os_str() == *name)
+                });
                 if is_at_home || is_test {
                     continue;
                 }

@@ -93,7 +93,8 @@ pub(super) fn finished(mut body: Value, spec: &JobSpec) -> Option<Finished> {
     let told = body.get("audio_duration_secs").and_then(Value::as_f64);
     let seconds = told.or_else(|| words.iter().filter_map(|word| word.end_s).reduce(f64::max));
     // Channels that are heard apart are billed each, also when they come as one transcript.
-    let channels = words.iter().filter_map(|word| word.channel).max().map_or(1, |last| last + 1);
+    let channels =
+        words.iter().filter_map(|word| word.channel).max().map_or(1, |last| last.saturating_add(1));
     let channels = channels.max(transcripts.len() as u64);
     let language = language.map(str::to_owned);
     let request_id = body.get("transcription_id").and_then(Value::as_str).map(str::to_owned);
