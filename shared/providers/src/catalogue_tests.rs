@@ -1,36 +1,32 @@
 //! The catalogue and the adapters must agree: what the one offers, the other sends.
 
 use atelier_domain::catalogue::{Catalogue, Model, OptionKind, OptionSpec, PromptRule};
+use atelier_domain::error::ProviderError;
 use atelier_domain::operation::{Operation, Provider};
 use atelier_domain::ports::{PreparedInput, SubmitCall};
 use bytes::Bytes;
 use serde_json::{Map, Value, json};
 
-use crate::deepgram::Deepgram;
-use crate::elevenlabs::ElevenLabs;
 use crate::exchange::HttpRequest;
-use crate::fal::Fal;
 use crate::fixture::{call, endpoint, shown, with_file, with_input};
-use crate::luma::Luma;
-use crate::pika::Pika;
-use crate::replicate::Replicate;
-use crate::runway::Runway;
-use crate::stability::Stability;
+use crate::settings::ProviderSettings;
 use crate::wire::Wire;
+use crate::wires::{WireUse, with_wire};
 
 fn encoded(call: &SubmitCall) -> HttpRequest {
-    let endpoint = endpoint("http://provider.test");
-    match call.spec.provider {
-        Provider::ElevenLabs => ElevenLabs::new(Default::default()).encode_submit(call, &endpoint),
-        Provider::Deepgram => Deepgram::new(Default::default()).encode_submit(call, &endpoint),
-        Provider::Fal => Fal::new(Default::default()).encode_submit(call, &endpoint),
-        Provider::Replicate => Replicate::new(Default::default()).encode_submit(call, &endpoint),
-        Provider::Stability => Stability::new(Default::default()).encode_submit(call, &endpoint),
-        Provider::Runway => Runway::new(Default::default()).encode_submit(call, &endpoint),
-        Provider::Pika => Pika::new(Default::default()).encode_submit(call, &endpoint),
-        Provider::Luma => Luma::new(Default::default()).encode_submit(call, &endpoint),
+    with_wire(call.spec.provider, &ProviderSettings::default(), Encoding(call))
+        .unwrap_or_else(|error| panic!("{} {:?}: {error}", call.spec.model, call.spec.config))
+}
+
+/// Makes the paid call.
+struct Encoding<'a>(&'a SubmitCall);
+
+impl WireUse for Encoding<'_> {
+    type Made = Result<HttpRequest, ProviderError>;
+
+    fn with<W: Wire>(self, wire: W) -> Self::Made {
+        wire.encode_submit(self.0, &endpoint("http://provider.test"))
     }
-    .unwrap_or_else(|error| panic!("{} {:?}: {error}", call.spec.model, call.spec.config))
 }
 
 /// A value that the catalogue allows, other than the default where there is another.

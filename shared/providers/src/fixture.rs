@@ -66,7 +66,7 @@ pub(crate) fn with_input(mut call: SubmitCall, input: PreparedInput) -> SubmitCa
 pub(crate) fn endpoint(base: &str) -> Endpoint {
     let mut settings = ProviderSettings::default();
     settings.fal = EndpointSettings { base_url: Some(base.to_owned()), ..settings.fal };
-    settings.endpoints().map(|endpoints| endpoints.fal).unwrap_or_else(|error| panic!("{error}"))
+    settings.endpoint(Provider::Fal).unwrap_or_else(|problems| panic!("{problems:?}"))
 }
 
 /// The request of a question.

@@ -4,6 +4,7 @@
 //! A process builds a [`Registry`] from [`ProviderSettings`] and a [`GuardedFetcher`] from [`FetchSettings`]. Both need
 //! rustls' crypto provider: `rustls::crypto::ring::default_provider().install_default()` comes first in `main.rs`.
 
+mod asked;
 mod client;
 mod deepgram;
 mod elevenlabs;
@@ -26,6 +27,7 @@ mod stability;
 mod transcript;
 mod transport;
 mod wire;
+mod wires;
 
 #[cfg(test)]
 mod catalogue_tests;

@@ -24,11 +24,9 @@
 //! | 503 to a create                   | the work was not taken                      | none                       | 2026-11-24 | assumed    |
 //! | price                             | in no answer                                | both SDKs                  | 2026-11-24 | documented |
 
-use std::collections::BTreeMap;
-
 use atelier_domain::Timestamp;
 use atelier_domain::error::ProviderError;
-use atelier_domain::job::{JobSpec, RemoteOperation};
+use atelier_domain::job::JobSpec;
 use atelier_domain::operation::Provider;
 use atelier_domain::ports::{
     Abandoned, Callback, CallbackRefusal, CallbackRequest, InputForms, News, SubmitCall,
@@ -45,10 +43,7 @@ mod failure;
 use self::failure::{free_failure, submit_failure};
 use crate::exchange::{Body, Expects, HttpReply, HttpRequest};
 use crate::settings::web_url;
-use crate::wire::{
-    Accepted, Answered, CheckStep, Endpoint, Look, Question, Wire, is_path_segment, key_header,
-    unreadable_acceptance,
-};
+use crate::wire::{Accepted, Answered, CheckStep, Endpoint, Look, Question, Wire, key_header, taken};
 
 /// The host of Dream Machine.
 pub(crate) const BASE_URL: &str = "https://api.lumalabs.ai/dream-machine/v1";
@@ -103,11 +98,7 @@ impl Luma {
         match Flavour::of(&spec.model) {
             Flavour::Dream => endpoint.clone(),
             Flavour::Agents => {
-                // Where Luma's own host was replaced, the key goes to the replacement, and nowhere else unasked.
-                let is_own = endpoint.base.as_str().starts_with(BASE_URL);
-                let own = is_own.then(|| Url::parse(AGENTS_BASE_URL).ok()).flatten();
-                let agents = self.options.agents_base_url.clone().or(own);
-                Endpoint { base: agents.unwrap_or_else(|| endpoint.base.clone()), ..endpoint.clone() }
+                endpoint.beside(self.options.agents_base_url.as_ref(), BASE_URL, AGENTS_BASE_URL)
             }
         }
     }
@@ -168,10 +159,7 @@ impl Wire for Luma {
             return Err(submit_failure(reply, &spec.model, now));
         }
         let body = reply.json().unwrap_or(Value::Null);
-        let Some(id) = body.get("id").and_then(Value::as_str).filter(|id| is_path_segment(id)) else {
-            return Err(unreadable_acceptance(reply, "named no generation"));
-        };
-        let remote = RemoteOperation { id: id.to_owned(), submitted_at: now, urls: BTreeMap::new() };
+        let remote = taken(reply, body.get("id"), "named no generation", now)?;
         let status = body.get("state").and_then(Value::as_str).map(str::to_owned);
         Ok(Answered::Accepted(Accepted { remote, status }))
     }
@@ -233,11 +221,6 @@ impl Wire for Luma {
         let news = if matches!(state, "completed" | "failed") { News::Ended } else { News::Progress };
         Ok(Callback { remote_id: word("id").map(str::to_owned), news })
     }
-}
-
-/// Whether a result can be fetched.
-fn is_link(text: &str) -> bool {
-    text.starts_with("https://") || text.starts_with("http://")
 }
 
 #[cfg(test)]

@@ -21,10 +21,10 @@ use atelier_domain::ports::{
 };
 use serde::Deserialize;
 use serde_json::{Map, Value};
-use url::Url;
 
 mod direct;
 
+use crate::asked;
 use crate::exchange::{HttpReply, HttpRequest};
 use crate::fal::queue::ModelPath;
 use crate::fal::{FalOptions, callback, input, queue, storage};
@@ -57,8 +57,7 @@ pub enum PikaMode {
 impl PikaOptions {
     /// There is no address to fall back on in the mode `direct`.
     pub(crate) fn checked(&self, endpoint: Endpoint) -> Result<Endpoint, Vec<String>> {
-        let is_fals = Url::parse(BASE_URL).is_ok_and(|url| url.origin() == endpoint.base.origin());
-        if self.mode == PikaMode::Direct && is_fals {
+        if self.mode == PikaMode::Direct && endpoint.is_at(BASE_URL) {
             return Err(vec!["pika.base_url must name the address for the mode `direct`".to_owned()]);
         }
         Ok(endpoint)
@@ -229,12 +228,12 @@ fn model_path(spec: &JobSpec) -> Result<String, ProviderError> {
 
 fn model_input(call: &SubmitCall, max_inline_bytes: usize) -> Result<Map<String, Value>, ProviderError> {
     let spec = &call.spec;
-    let prompt = input::prompt(spec).ok_or_else(|| invalid("a prompt is needed"))?;
+    let prompt = asked::prompt(spec).ok_or_else(|| invalid("a prompt is needed"))?;
     let mut body = options(spec)?;
     body.insert("prompt".to_owned(), Value::from(prompt));
     if spec.operation.needs_input() {
-        let Some(file) = &call.input else { return Err(invalid("an input image is needed")) };
-        body.insert("image_url".to_owned(), Value::from(input::url(file, "the input", max_inline_bytes)?));
+        let url = input::url(asked::input_image(call)?, "the input", max_inline_bytes)?;
+        body.insert("image_url".to_owned(), Value::from(url));
     }
     Ok(body)
 }
@@ -242,8 +241,8 @@ fn model_input(call: &SubmitCall, max_inline_bytes: usize) -> Result<Map<String,
 /// The options, each of which the provider knows.
 fn options(spec: &JobSpec) -> Result<Map<String, Value>, ProviderError> {
     let mut options = Map::new();
-    for (name, value) in spec.config.iter().filter(|(_, value)| !value.is_null()) {
-        let value = match name.as_str() {
+    for (name, value) in asked::options(spec) {
+        let value = match name {
             "duration" => duration(value)?,
             "resolution" | "negative_prompt" | "seed" => value.clone(),
             "aspect_ratio" if spec.operation.needs_input() => {
@@ -254,7 +253,7 @@ fn options(spec: &JobSpec) -> Result<Map<String, Value>, ProviderError> {
             "aspect_ratio" => value.clone(),
             other => return Err(invalid(format!("the option `{other}` is not known for pika"))),
         };
-        options.insert(name.clone(), value);
+        options.insert(name.to_owned(), value);
     }
     Ok(options)
 }

@@ -11,18 +11,11 @@ use atelier_domain::ports::{
     Callback, CallbackRefusal, CallbackRequest, InputForms, PreparedInput, SubmitCall,
 };
 
-use crate::deepgram::Deepgram;
-use crate::elevenlabs::ElevenLabs;
 use crate::exchange::{HttpReply, HttpRequest};
-use crate::fal::Fal;
-use crate::luma::Luma;
 use crate::message::{finished_check, finished_error};
-use crate::pika::Pika;
-use crate::replicate::Replicate;
-use crate::runway::Runway;
 use crate::settings::{ProviderSettings, SetupError};
-use crate::stability::Stability;
 use crate::wire::{CheckStep, Endpoint, FileBytes, Look, Question, Wire};
+use crate::wires::{WireUse, with_wire};
 
 /// Which request is made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -98,19 +91,8 @@ pub trait Protocol: Send + Sync {
 
 /// The protocol of a provider under these settings.
 pub fn protocol(provider: Provider, settings: &ProviderSettings) -> Result<Box<dyn Protocol>, SetupError> {
-    let endpoints = settings.endpoints()?;
-    Ok(match provider {
-        Provider::ElevenLabs => {
-            dry(ElevenLabs::new(settings.elevenlabs.options.clone()), endpoints.elevenlabs)
-        }
-        Provider::Deepgram => dry(Deepgram::new(settings.deepgram.options.clone()), endpoints.deepgram),
-        Provider::Fal => dry(Fal::new(settings.fal.options.clone()), endpoints.fal),
-        Provider::Replicate => dry(Replicate::new(settings.replicate.options.clone()), endpoints.replicate),
-        Provider::Stability => dry(Stability::new(settings.stability.options.clone()), endpoints.stability),
-        Provider::Runway => dry(Runway::new(settings.runway.options.clone()), endpoints.runway),
-        Provider::Pika => dry(Pika::new(settings.pika.options.clone()), endpoints.pika),
-        Provider::Luma => dry(Luma::new(settings.luma.options.clone()), endpoints.luma),
-    })
+    let endpoint = settings.endpoint(provider).map_err(SetupError::Settings)?;
+    Ok(with_wire(provider, settings, DryParts { endpoint }))
 }
 
 struct Dry<W> {
@@ -118,8 +100,17 @@ struct Dry<W> {
     endpoint: Endpoint,
 }
 
-fn dry<W: Wire>(wire: W, endpoint: Endpoint) -> Box<dyn Protocol> {
-    Box::new(Dry { wire, endpoint })
+/// What a protocol without a network has besides its wire.
+struct DryParts {
+    endpoint: Endpoint,
+}
+
+impl WireUse for DryParts {
+    type Made = Box<dyn Protocol>;
+
+    fn with<W: Wire>(self, wire: W) -> Self::Made {
+        Box::new(Dry { wire, endpoint: self.endpoint })
+    }
 }
 
 impl<W: Wire> Protocol for Dry<W> {

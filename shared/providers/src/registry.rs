@@ -1,5 +1,6 @@
 //! The providers of this build.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -11,31 +12,23 @@ use atelier_domain::ports::{
 };
 
 use crate::client::{Client, Judge};
-use crate::deepgram::Deepgram;
-use crate::elevenlabs::ElevenLabs;
-use crate::fal::Fal;
 use crate::guarded::Guarded;
 use crate::lookup::SystemLookup;
-use crate::luma::Luma;
-use crate::pika::Pika;
-use crate::replicate::Replicate;
-use crate::runway::Runway;
 use crate::settings::{ProviderSettings, SetupError};
-use crate::stability::Stability;
 use crate::transport::Transport;
+use crate::wire::{Endpoint, Wire};
+use crate::wires::{WireUse, with_wire};
 
 /// Every provider. They share one HTTP client, which keeps connections and TLS sessions by host, that is by provider:
 /// a client of its own for each would only read the root certificates eight times.
 pub struct Registry {
-    elevenlabs: Client<ElevenLabs>,
-    deepgram: Client<Deepgram>,
-    fal: Client<Fal>,
-    replicate: Client<Replicate>,
-    stability: Client<Stability>,
-    runway: Client<Runway>,
-    pika: Client<Pika>,
-    luma: Client<Luma>,
+    clients: BTreeMap<Provider, Box<dyn Called>>,
 }
+
+/// A provider that is called, and that calls.
+trait Called: MediaProvider + Judge {}
+
+impl<W: Wire> Called for Client<W> {}
 
 impl Registry {
     /// Sets the providers up; opens no connection. `exceptions` names hosts that files may be uploaded to although they
@@ -45,84 +38,32 @@ impl Registry {
         let limits = settings.transport.limits();
         let foreign = Arc::new(Guarded::new(limits, exceptions, Arc::new(SystemLookup))?);
         let transport = Transport::new(&settings.transport)?;
-        Ok(Self {
-            elevenlabs: Client::new(
-                ElevenLabs::new(settings.elevenlabs.options.clone()),
-                endpoints.elevenlabs,
-                transport.clone(),
-                Arc::clone(&foreign),
-            ),
-            deepgram: Client::new(
-                Deepgram::new(settings.deepgram.options.clone()),
-                endpoints.deepgram,
-                transport.clone(),
-                Arc::clone(&foreign),
-            ),
-            fal: Client::new(
-                Fal::new(settings.fal.options.clone()),
-                endpoints.fal,
-                transport.clone(),
-                Arc::clone(&foreign),
-            ),
-            replicate: Client::new(
-                Replicate::new(settings.replicate.options.clone()),
-                endpoints.replicate,
-                transport.clone(),
-                Arc::clone(&foreign),
-            ),
-            stability: Client::new(
-                Stability::new(settings.stability.options.clone()),
-                endpoints.stability,
-                transport.clone(),
-                Arc::clone(&foreign),
-            ),
-            runway: Client::new(
-                Runway::new(settings.runway.options.clone()),
-                endpoints.runway,
-                transport.clone(),
-                Arc::clone(&foreign),
-            ),
-            pika: Client::new(
-                Pika::new(settings.pika.options.clone()),
-                endpoints.pika,
-                transport.clone(),
-                Arc::clone(&foreign),
-            ),
-            luma: Client::new(
-                Luma::new(settings.luma.options.clone()),
-                endpoints.luma,
-                transport.clone(),
-                Arc::clone(&foreign),
-            ),
-        })
+        let clients = endpoints.into_iter().map(|(provider, endpoint)| {
+            let parts = ClientParts { endpoint, transport: transport.clone(), foreign: Arc::clone(&foreign) };
+            (provider, with_wire(provider, settings, parts))
+        });
+        Ok(Self { clients: clients.collect() })
     }
+}
 
-    fn judge_of(&self, provider: Provider) -> &dyn Judge {
-        match provider {
-            Provider::ElevenLabs => &self.elevenlabs,
-            Provider::Deepgram => &self.deepgram,
-            Provider::Fal => &self.fal,
-            Provider::Replicate => &self.replicate,
-            Provider::Stability => &self.stability,
-            Provider::Runway => &self.runway,
-            Provider::Pika => &self.pika,
-            Provider::Luma => &self.luma,
-        }
+/// What a client has besides its wire.
+struct ClientParts {
+    endpoint: Endpoint,
+    transport: Transport,
+    foreign: Arc<Guarded>,
+}
+
+impl WireUse for ClientParts {
+    type Made = Box<dyn Called>;
+
+    fn with<W: Wire>(self, wire: W) -> Self::Made {
+        Box::new(Client::new(wire, self.endpoint, self.transport, self.foreign))
     }
 }
 
 impl Providers for Registry {
     fn get(&self, provider: Provider) -> Option<&dyn MediaProvider> {
-        Some(match provider {
-            Provider::ElevenLabs => &self.elevenlabs,
-            Provider::Deepgram => &self.deepgram,
-            Provider::Fal => &self.fal,
-            Provider::Replicate => &self.replicate,
-            Provider::Stability => &self.stability,
-            Provider::Runway => &self.runway,
-            Provider::Pika => &self.pika,
-            Provider::Luma => &self.luma,
-        })
+        self.clients.get(&provider).map(|client| -> &dyn MediaProvider { client.as_ref() })
     }
 }
 
@@ -134,6 +75,9 @@ impl Callbacks for Registry {
         request: &CallbackRequest,
         now: Timestamp,
     ) -> Result<Callback, CallbackRefusal> {
-        self.judge_of(provider).judge(request, now).await
+        match self.clients.get(&provider) {
+            Some(client) => client.judge(request, now).await,
+            None => Err(CallbackRefusal::NotExpected { provider }),
+        }
     }
 }

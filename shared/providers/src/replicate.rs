@@ -56,10 +56,11 @@ mod prediction;
 
 use self::failure::{free_failure, submit_failure, upload_failure};
 use self::models::{INPUT_FIELD, PROMPT_FIELD, Target, image_field, prompt_field};
+use crate::asked;
 use crate::exchange::{Body, Expects, FormPart, Header, HttpReply, HttpRequest};
 use crate::wire::{
     Accepted, Answered, CheckStep, Endpoint, FileBytes, Look, Question, UploadStep, Wire, data_uri, invalid,
-    is_path_segment, key_header, malformed, unreadable_acceptance,
+    key_header, malformed, taken,
 };
 
 /// The provider's own host.
@@ -112,18 +113,17 @@ impl Replicate {
     fn input(&self, call: &SubmitCall) -> Result<Map<String, Value>, ProviderError> {
         let spec = &call.spec;
         let is_sent = |name: &str| name != INPUT_FIELD && name != PROMPT_FIELD;
-        let options = spec.config.iter().filter(|(name, value)| is_sent(name) && !value.is_null());
+        let options = asked::options(spec).filter(|(name, _)| is_sent(name));
         let mut input: Map<String, Value> =
-            options.map(|(name, value)| (name.clone(), value.clone())).collect();
-        if let Some(prompt) = spec.prompt.as_deref().filter(|prompt| !prompt.trim().is_empty()) {
+            options.map(|(name, value)| (name.to_owned(), value.clone())).collect();
+        if let Some(prompt) = asked::prompt(spec) {
             input.insert(prompt_field(spec).to_owned(), prompt.into());
         }
         for (option, file) in &call.files {
             input.insert(option.clone(), self.file(file)?.into());
         }
         if spec.operation.needs_input() {
-            let image = call.input.as_ref().ok_or_else(|| invalid("an input image is needed"))?;
-            input.insert(image_field(spec).to_owned(), self.file(image)?.into());
+            input.insert(image_field(spec).to_owned(), self.file(asked::input_image(call)?)?.into());
         }
         Ok(input)
     }
@@ -182,9 +182,7 @@ impl Wire for Replicate {
             return Err(upload_failure(reply));
         }
         let body = reply.json().unwrap_or_default();
-        let url = body.pointer("/urls/get").and_then(Value::as_str).filter(|url| {
-            Url::parse(url).is_ok_and(|url| url.has_host() && matches!(url.scheme(), "http" | "https"))
-        });
+        let url = body.pointer("/urls/get").and_then(Value::as_str).filter(|url| prediction::is_web_url(url));
         let url = url.ok_or_else(|| malformed(reply.head.status, "the upload names no address"))?;
         Ok(UploadStep::Done { url: url.to_owned() })
     }
@@ -232,20 +230,13 @@ impl Wire for Replicate {
             return Err(submit_failure(reply, spec, now));
         }
         let body = reply.json().unwrap_or_default();
-        let Some(id) = body.get("id").and_then(Value::as_str).filter(|id| is_path_segment(id)) else {
-            return Err(unreadable_acceptance(reply, "named no prediction"));
-        };
+        let remote = taken(reply, body.get("id"), "named no prediction", now)?;
         // However far it is already: the first check tells, and its links are those that last.
-        let urls = ["get", "cancel"]
-            .iter()
-            .filter_map(|name| {
-                let text = body.pointer(&format!("/urls/{name}"))?.as_str()?;
-                own_url(text, endpoint)?;
-                Some(((*name).to_owned(), text.to_owned()))
-            })
-            .collect();
+        let urls = endpoint.own_links(
+            [("get", "/urls/get"), ("cancel", "/urls/cancel")].map(|(name, at)| (name, body.pointer(at))),
+        );
         let status = body.get("status").and_then(Value::as_str).map(str::to_owned);
-        let remote = RemoteOperation { id: id.to_owned(), submitted_at: now, urls };
+        let remote = RemoteOperation { urls, ..remote };
         Ok(Answered::Accepted(Accepted { remote, status }))
     }
 
@@ -315,16 +306,10 @@ fn request(
 
 /// The URL that the provider gave for this purpose if it may have the key, else the one built from the id.
 fn prediction_url(look: &Look<'_>, endpoint: &Endpoint, name: &str, tail: &[&str]) -> Url {
-    let given = look.remote.urls.get(name).and_then(|text| own_url(text, endpoint));
-    given.unwrap_or_else(|| {
+    look.given_url(name, endpoint).unwrap_or_else(|| {
         let path = ["v1", "predictions", look.remote.id.as_str()];
         endpoint.url(path.into_iter().chain(tail.iter().copied()))
     })
-}
-
-/// The URL, if the key may be sent to it.
-fn own_url(text: &str, endpoint: &Endpoint) -> Option<Url> {
-    Url::parse(text).ok().filter(|url| endpoint.owns(url))
 }
 
 #[cfg(test)]

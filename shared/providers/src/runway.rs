@@ -30,12 +30,10 @@
 //! | 500, 502, 504 to a create          | the task may exist                        | docs (504)              | 2026-11-22 | assumed    |
 //! | delete                             | 204 in every state, 404 when gone         | docs                    | 2026-11-22 | documented |
 
-use std::collections::BTreeMap;
-
 use atelier_domain::Timestamp;
 use atelier_domain::asset::essence;
 use atelier_domain::error::ProviderError;
-use atelier_domain::job::{JobSpec, Output, RemoteOperation};
+use atelier_domain::job::{JobSpec, Output};
 use atelier_domain::money::{MicroUsd, ReportedCost};
 use atelier_domain::operation::{Operation, Provider};
 use atelier_domain::ports::{Abandoned, Checked, InputForms, PreparedInput, ProviderKey, SubmitCall};
@@ -48,11 +46,12 @@ mod upload;
 
 use self::failure::{reason, submit_failure};
 use self::models::{DEFAULT_DURATION_S, Model, default_ratio, duration, model_for, own_ratio};
+use crate::asked;
 use crate::exchange::{Body, Expects, Header, HttpReply, HttpRequest};
 use crate::settings::RunwayOptions;
 use crate::wire::{
     Accepted, Answered, CheckStep, Endpoint, FileBytes, Look, Question, UploadStep, Wire, data_uri,
-    free_call_error, invalid, is_path_segment, key_header, malformed, unreadable_acceptance,
+    free_call_error, invalid, is_link, key_header, malformed, taken,
 };
 
 /// The provider's own host.
@@ -154,7 +153,7 @@ impl Wire for Runway {
         let (template, path) = if model.operation == Operation::VideoGen {
             ("/v1/text_to_video", "text_to_video")
         } else {
-            let image = prompt_image(call.input.as_ref(), self.options.max_inline_image_bytes)?;
+            let image = prompt_image(asked::input_image(call)?, self.options.max_inline_image_bytes)?;
             body.insert("promptImage".to_owned(), Value::from(image));
             ("/v1/image_to_video", "image_to_video")
         };
@@ -180,13 +179,8 @@ impl Wire for Runway {
             return Err(submit_failure(reply, &self.options, now));
         }
         let body = reply.json().unwrap_or(Value::Null);
-        match body.get("id").and_then(Value::as_str).filter(|id| is_path_segment(id)) {
-            None => Err(unreadable_acceptance(reply, "named no task")),
-            Some(id) => {
-                let remote = RemoteOperation { id: id.to_owned(), submitted_at: now, urls: BTreeMap::new() };
-                Ok(Answered::Accepted(Accepted { remote, status: None }))
-            }
-        }
+        let remote = taken(reply, body.get("id"), "named no task", now)?;
+        Ok(Answered::Accepted(Accepted { remote, status: None }))
     }
 
     fn encode_check(&self, look: &Look<'_>, endpoint: &Endpoint) -> Result<Question, ProviderError> {
@@ -248,7 +242,7 @@ impl Wire for Runway {
 // ---------------------------------------------------------------- request
 
 fn prompt_text<'a>(spec: &'a JobSpec, model: &Model) -> Result<Option<&'a str>, ProviderError> {
-    let prompt = spec.prompt.as_deref().filter(|prompt| !prompt.trim().is_empty());
+    let prompt = asked::prompt(spec);
     if prompt.is_none() && model.needs_prompt {
         return Err(invalid(format!("`{}` needs a prompt", model.name)));
     }
@@ -261,14 +255,13 @@ fn prompt_text<'a>(spec: &'a JobSpec, model: &Model) -> Result<Option<&'a str>, 
     Ok(prompt)
 }
 
-fn prompt_image(input: Option<&PreparedInput>, max_bytes: usize) -> Result<String, ProviderError> {
+fn prompt_image(input: &PreparedInput, max_bytes: usize) -> Result<String, ProviderError> {
     match input {
-        None => Err(invalid("an input image is needed")),
-        Some(PreparedInput::Url(url)) if url.chars().count() > MAX_IMAGE_URL_CHARS => {
+        PreparedInput::Url(url) if url.chars().count() > MAX_IMAGE_URL_CHARS => {
             Err(invalid(format!("the image URL is longer than {MAX_IMAGE_URL_CHARS} characters")))
         }
-        Some(PreparedInput::Url(url)) => Ok(url.clone()),
-        Some(PreparedInput::Bytes { content_type, bytes }) => {
+        PreparedInput::Url(url) => Ok(url.clone()),
+        PreparedInput::Bytes { content_type, bytes } => {
             let content_type = image_type(content_type)?;
             if bytes.len() > max_bytes {
                 let size = bytes.len();
@@ -296,8 +289,8 @@ fn insert_options(body: &mut Map<String, Value>, spec: &JobSpec, model: &Model) 
     let mut duration_s = DEFAULT_DURATION_S;
     let mut ratio = default_ratio(model);
     let mut moderation = None;
-    for (name, value) in spec.config.iter().filter(|(_, value)| !value.is_null()) {
-        match name.as_str() {
+    for (name, value) in asked::options(spec) {
+        match name {
             "duration" => duration_s = duration(value, model)?,
             "ratio" => ratio = own_ratio(value, model)?,
             "seed" => {
@@ -344,8 +337,7 @@ fn outputs(task: &Value, reply: &HttpReply) -> Result<Vec<Output>, ProviderError
     links
         .iter()
         .map(|link| {
-            let link =
-                link.as_str().filter(|link| link.starts_with("https://") || link.starts_with("http://"));
+            let link = link.as_str().filter(|link| is_link(link));
             let link = link.ok_or_else(|| malformed(reply.head.status, "an output is not an http URL"))?;
             Ok(Output::link(link, Some("video/mp4".to_owned())))
         })

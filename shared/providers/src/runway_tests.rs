@@ -1,3 +1,6 @@
+use std::collections::BTreeMap;
+
+use atelier_domain::job::RemoteOperation;
 use bytes::Bytes;
 
 use super::*;

@@ -1,7 +1,9 @@
 //! Settings of the providers. Each default says why; each fact behind one is in its provider's file.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
+use atelier_domain::operation::Provider;
 use serde::{Deserialize, Deserializer};
 use url::Url;
 
@@ -108,18 +110,6 @@ pub enum SetupError {
     Transport(#[from] TransportSetupError),
 }
 
-/// The checked endpoints.
-pub(crate) struct Endpoints {
-    pub(crate) elevenlabs: Endpoint,
-    pub(crate) deepgram: Endpoint,
-    pub(crate) fal: Endpoint,
-    pub(crate) replicate: Endpoint,
-    pub(crate) stability: Endpoint,
-    pub(crate) runway: Endpoint,
-    pub(crate) pika: Endpoint,
-    pub(crate) luma: Endpoint,
-}
-
 impl ProviderSettings {
     /// What cannot work, one sentence each.
     pub fn problems(&self) -> Vec<String> {
@@ -130,35 +120,37 @@ impl ProviderSettings {
     }
 
     /// Checks everything and names every problem.
-    pub(crate) fn endpoints(&self) -> Result<Endpoints, SetupError> {
-        let connect_ms = self.transport.connect_timeout_ms;
+    pub(crate) fn endpoints(&self) -> Result<BTreeMap<Provider, Endpoint>, SetupError> {
+        let mut endpoints = BTreeMap::new();
         let mut problems = Vec::new();
-        let mut checked =
-            |endpoint: Result<Endpoint, Vec<String>>| endpoint.map_err(|found| problems.extend(found)).ok();
-        let elevenlabs = checked(self.elevenlabs.endpoint("elevenlabs", elevenlabs::BASE_URL, connect_ms));
-        let deepgram = checked(self.deepgram.endpoint("deepgram", deepgram::BASE_URL, connect_ms));
-        let fal = checked(self.fal.endpoint("fal", fal::BASE_URL, connect_ms));
-        let replicate = checked(self.replicate.endpoint("replicate", replicate::BASE_URL, connect_ms));
-        let stability = checked(self.stability.endpoint("stability", stability::BASE_URL, connect_ms));
-        let runway = checked(self.runway.endpoint("runway", runway::BASE_URL, connect_ms));
-        let pika = self.pika.endpoint("pika", pika::BASE_URL, connect_ms);
-        let pika = checked(pika.and_then(|endpoint| self.pika.options.checked(endpoint)));
-        let luma = checked(self.luma.endpoint("luma", luma::BASE_URL, connect_ms));
-        let all = (elevenlabs, deepgram, fal, replicate, stability, runway, pika, luma);
-        let (
-            Some(elevenlabs),
-            Some(deepgram),
-            Some(fal),
-            Some(replicate),
-            Some(stability),
-            Some(runway),
-            Some(pika),
-            Some(luma),
-        ) = all
-        else {
-            return Err(SetupError::Settings(problems));
-        };
-        Ok(Endpoints { elevenlabs, deepgram, fal, replicate, stability, runway, pika, luma })
+        for &provider in Provider::ALL {
+            match self.endpoint(provider) {
+                Ok(endpoint) => {
+                    endpoints.insert(provider, endpoint);
+                }
+                Err(found) => problems.extend(found),
+            }
+        }
+        if problems.is_empty() { Ok(endpoints) } else { Err(SetupError::Settings(problems)) }
+    }
+
+    /// Where one provider is, or every problem with it.
+    pub(crate) fn endpoint(&self, provider: Provider) -> Result<Endpoint, Vec<String>> {
+        let name = provider.as_str();
+        let connect_ms = self.transport.connect_timeout_ms;
+        match provider {
+            Provider::ElevenLabs => self.elevenlabs.endpoint(name, elevenlabs::BASE_URL, connect_ms),
+            Provider::Deepgram => self.deepgram.endpoint(name, deepgram::BASE_URL, connect_ms),
+            Provider::Fal => self.fal.endpoint(name, fal::BASE_URL, connect_ms),
+            Provider::Replicate => self.replicate.endpoint(name, replicate::BASE_URL, connect_ms),
+            Provider::Stability => self.stability.endpoint(name, stability::BASE_URL, connect_ms),
+            Provider::Runway => self.runway.endpoint(name, runway::BASE_URL, connect_ms),
+            Provider::Pika => {
+                let endpoint = self.pika.endpoint(name, pika::BASE_URL, connect_ms)?;
+                self.pika.options.checked(endpoint)
+            }
+            Provider::Luma => self.luma.endpoint(name, luma::BASE_URL, connect_ms),
+        }
     }
 }
 
@@ -229,9 +221,9 @@ mod tests {
         let settings: ProviderSettings = serde_json::from_str("{}").unwrap();
         assert_eq!(settings, ProviderSettings::default());
         let endpoints = settings.endpoints().unwrap_or_else(|error| panic!("{error}"));
-        assert_eq!(endpoints.elevenlabs.base.as_str(), "https://api.elevenlabs.io/");
-        assert_eq!(endpoints.fal.base.as_str(), "https://queue.fal.run/");
-        assert_eq!(endpoints.runway.base.as_str(), "https://api.dev.runwayml.com/");
+        assert_eq!(endpoints[&Provider::ElevenLabs].base.as_str(), "https://api.elevenlabs.io/");
+        assert_eq!(endpoints[&Provider::Fal].base.as_str(), "https://queue.fal.run/");
+        assert_eq!(endpoints[&Provider::Runway].base.as_str(), "https://api.dev.runwayml.com/");
     }
 
     #[test]

@@ -44,9 +44,9 @@
 
 use atelier_domain::Timestamp;
 use atelier_domain::error::ProviderError;
-use atelier_domain::job::{JobSpec, RemoteOperation};
+use atelier_domain::job::JobSpec;
 use atelier_domain::operation::Provider;
-use atelier_domain::ports::{Checked, InputForms, SubmitCall};
+use atelier_domain::ports::{Checked, InputForms, ProviderKey, SubmitCall};
 use http::Method;
 use serde::Deserialize;
 use serde_json::Value;
@@ -61,8 +61,8 @@ use self::failure::{free_failure, result_refusal, submit_failure};
 use self::models::{Reply, Target};
 use crate::exchange::{Body, Expects, Header, HttpReply, HttpRequest, ReplyHead};
 use crate::wire::{
-    Accepted, Answered, CheckStep, Endpoint, Look, MediaFacts, Question, Wire, is_path_segment, key_header,
-    malformed, unreadable_acceptance,
+    Accepted, Answered, CheckStep, Endpoint, Look, MediaFacts, Question, Wire, claimed_media, key_header,
+    taken, unreadable_acceptance,
 };
 
 /// The provider's own host.
@@ -98,11 +98,7 @@ impl Stability {
         Self { options }
     }
 
-    fn headers(
-        &self,
-        accept: &str,
-        key: &atelier_domain::ports::ProviderKey,
-    ) -> Result<Vec<Header>, ProviderError> {
+    fn headers(&self, accept: &str, key: &ProviderKey) -> Result<Vec<Header>, ProviderError> {
         let mut headers = vec![key_header("authorization", "Bearer ", key)?, Header::plain("accept", accept)];
         if let Some(client) = &self.options.client_id {
             headers.push(Header::plain("stability-client-id", client.clone()));
@@ -158,10 +154,7 @@ impl Wire for Stability {
                 .unwrap_or_else(|what| Err(unreadable_acceptance(reply, what)))
                 .map(Answered::Finished),
             Reply::Ticket => {
-                let id = body.get("id").and_then(Value::as_str).filter(|id| is_path_segment(id));
-                let id = id.ok_or_else(|| unreadable_acceptance(reply, "named no generation"))?;
-                let remote =
-                    RemoteOperation { id: id.to_owned(), submitted_at: now, urls: Default::default() };
+                let remote = taken(reply, body.get("id"), "named no generation", now)?;
                 Ok(Answered::Accepted(Accepted { remote, status: None }))
             }
             Reply::Image => Err(unreadable_acceptance(reply, "gave no image")),
@@ -169,16 +162,12 @@ impl Wire for Stability {
     }
 
     fn decode_media(&self, head: &ReplyHead, _spec: &JobSpec) -> Result<MediaFacts, ProviderError> {
-        let claimed = head.content_type();
-        if claimed == "application/json" || claimed.starts_with("text/") {
-            let message = format!("it answered `{claimed}` where an image was expected");
-            return Err(malformed(head.status, &message));
-        }
+        let content_type = claimed_media(head, "an image")?;
         if let Some(refused) = head.header("finish-reason").and_then(image::refusal) {
             return Err(refused);
         }
         Ok(MediaFacts {
-            content_type: (!claimed.is_empty()).then_some(claimed),
+            content_type,
             request_id: head.header("x-request-id").map(str::to_owned),
             seed: head.header("seed").and_then(|seed| seed.parse().ok()),
             cost: None,

@@ -1,3 +1,4 @@
+use atelier_domain::job::RemoteOperation;
 use atelier_domain::operation::Operation;
 use atelier_domain::ports::PreparedInput;
 use bytes::Bytes;

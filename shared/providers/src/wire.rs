@@ -1,5 +1,6 @@
 //! What a provider file must say: pure translations between the domain's calls and one HTTP exchange each.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use atelier_domain::Timestamp;
@@ -14,6 +15,7 @@ use atelier_domain::ports::{
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
+use serde_json::Value;
 use url::Url;
 
 use crate::exchange::{Header, HttpReply, HttpRequest, ReplyHead};
@@ -151,6 +153,32 @@ impl Endpoint {
     pub(crate) fn owns(&self, url: &Url) -> bool {
         url.origin() == self.base.origin() && url.username().is_empty() && url.password().is_none()
     }
+
+    /// Those of the links that credentials may be sent to, by their purpose.
+    pub(crate) fn own_links<'a>(
+        &self,
+        links: impl IntoIterator<Item = (&'a str, Option<&'a Value>)>,
+    ) -> BTreeMap<String, String> {
+        let own = |link: &Value| link.as_str().filter(|text| self.own_url(text).is_some()).map(str::to_owned);
+        links.into_iter().filter_map(|(name, link)| Some((name.to_owned(), own(link?)?))).collect()
+    }
+
+    /// Whether it is the address that the provider itself has, not one that stands in for it.
+    pub(crate) fn is_at(&self, own_base: &str) -> bool {
+        Url::parse(own_base).is_ok_and(|own| self.base.as_str().starts_with(own.as_str()))
+    }
+
+    /// Another host of the same provider: the one of the settings, else `other` where this endpoint is at `own_base`.
+    /// Whoever stands in for the one stands in for the other: the key goes nowhere unasked.
+    pub(crate) fn beside(&self, named: Option<&Url>, own_base: &str, other: &str) -> Self {
+        let other = || self.is_at(own_base).then(|| Url::parse(other).ok()).flatten();
+        let base = named.cloned().or_else(other).unwrap_or_else(|| self.base.clone());
+        Self { base, ..self.clone() }
+    }
+
+    fn own_url(&self, text: &str) -> Option<Url> {
+        Url::parse(text).ok().filter(|url| self.owns(url))
+    }
 }
 
 /// A file that may have to be uploaded.
@@ -193,6 +221,13 @@ pub(crate) struct Look<'a> {
     pub(crate) spec: &'a JobSpec,
     pub(crate) remote: &'a RemoteOperation,
     pub(crate) key: &'a ProviderKey,
+}
+
+impl Look<'_> {
+    /// The URL that the provider gave for this purpose, if credentials may be sent there.
+    pub(crate) fn given_url(&self, name: &str, endpoint: &Endpoint) -> Option<Url> {
+        self.remote.urls.get(name).and_then(|text| endpoint.own_url(text))
+    }
 }
 
 /// The provider took the work.
@@ -264,6 +299,32 @@ pub(crate) fn unreadable_acceptance(reply: &HttpReply, what: &str) -> ProviderEr
     ProviderError::UnknownOutcome {
         message: format!("it answered HTTP {} but {what} (the body was {length})", reply.head.status),
     }
+}
+
+/// The operation that an acceptance names by this id; `what` says what is missing without one.
+pub(crate) fn taken(
+    reply: &HttpReply,
+    id: Option<&Value>,
+    what: &str,
+    now: Timestamp,
+) -> Result<RemoteOperation, ProviderError> {
+    let id = id.and_then(Value::as_str).filter(|id| is_path_segment(id));
+    let id = id.ok_or_else(|| unreadable_acceptance(reply, what))?;
+    Ok(RemoteOperation { id: id.to_owned(), submitted_at: now, urls: BTreeMap::new() })
+}
+
+/// What a media answer says that it holds, where it says anything; texts and JSON are no media. `what` was expected.
+pub(crate) fn claimed_media(head: &ReplyHead, what: &str) -> Result<Option<String>, ProviderError> {
+    let claimed = head.content_type();
+    if claimed == "application/json" || claimed.starts_with("text/") {
+        return Err(malformed(head.status, &format!("it answered `{claimed}` where {what} was expected")));
+    }
+    Ok((!claimed.is_empty()).then_some(claimed))
+}
+
+/// Whether a result can be fetched from there.
+pub(crate) fn is_link(text: &str) -> bool {
+    text.starts_with("https://") || text.starts_with("http://")
 }
 
 /// A file as a `data:` URI.

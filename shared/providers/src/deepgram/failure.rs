@@ -5,7 +5,7 @@ use atelier_domain::error::ProviderError;
 use serde_json::Value;
 
 use crate::exchange::HttpReply;
-use crate::wire::{malformed, unreadable_acceptance};
+use crate::wire::{free_call_error, unreadable_acceptance};
 
 const MODEL_END_WORDS: [&str; 4] = ["retired", "deprecated", "no longer", "end of life"];
 
@@ -60,8 +60,7 @@ pub(super) fn failure(reply: &HttpReply, now: Timestamp) -> ProviderError {
             ProviderError::UnknownOutcome { message: format!("HTTP {http_status}: {message}") }
         }
         400..=498 => ProviderError::Invalid { message, status },
-        300..=399 => malformed(http_status, "it redirects, which is not followed; the base URL may be wrong"),
         200..=299 => unreadable_acceptance(reply, "a short text came where media was expected"),
-        _ => malformed(http_status, &message),
+        _ => free_call_error(reply, message),
     }
 }

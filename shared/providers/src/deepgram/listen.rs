@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use url::form_urlencoded;
 
 use super::speak::VOICE_PREFIX;
+use crate::asked::{options, plain_text, recording};
 use crate::exchange::{Body, Expects, HttpRequest};
 use crate::transcript::{Transcript, Utterance, Word, joined};
 use crate::wire::{Endpoint, invalid, key_header};
@@ -27,24 +28,17 @@ pub(super) fn encode(
     if spec.model.starts_with(VOICE_PREFIX) {
         return Err(invalid(format!("`{}` is a voice; it hears nothing", spec.model)));
     }
-    let body = match &call.input {
-        Some(PreparedInput::Url(url)) => Body::Json(json!({ "url": url })),
-        Some(PreparedInput::Bytes { bytes, .. }) if bytes.len() as u64 > max_bytes => {
-            return Err(invalid(format!(
-                "the recording has {} bytes, at most {max_bytes} are sent",
-                bytes.len()
-            )));
-        }
-        Some(PreparedInput::Bytes { content_type, bytes }) => {
+    let body = match recording(call, max_bytes)? {
+        PreparedInput::Url(url) => Body::Json(json!({ "url": url })),
+        PreparedInput::Bytes { content_type, bytes } => {
             Body::Bytes { content_type: content_type.clone(), bytes: bytes.clone() }
         }
-        None => return Err(invalid("an input is needed: the recording")),
     };
     let mut url = endpoint.url(["v1", "listen"]);
     {
         let mut query = url.query_pairs_mut();
         query.append_pair("model", &spec.model);
-        for (name, value) in spec.config.iter().filter(|(_, value)| !value.is_null()) {
+        for (name, value) in options(spec) {
             append(&mut query, name, value)?;
         }
         if let Some(callback) = callback {
@@ -72,14 +66,9 @@ pub(super) fn append(
     }
     let values = value.as_array().map_or(std::slice::from_ref(value), Vec::as_slice);
     for value in values {
-        let text = match value {
-            Value::String(text) => text.clone(),
-            Value::Bool(_) | Value::Number(_) => value.to_string(),
-            Value::Null | Value::Array(_) | Value::Object(_) => {
-                let expected = "a text, a number, true or false, or a list of them";
-                return Err(invalid(format!("`{name}` must be {expected}")));
-            }
-        };
+        let text = plain_text(value).ok_or_else(|| {
+            invalid(format!("`{name}` must be a text, a number, true or false, or a list of them"))
+        })?;
         query.append_pair(name, &text);
     }
     Ok(())

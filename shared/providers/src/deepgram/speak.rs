@@ -8,8 +8,9 @@ use http::Method;
 use serde_json::{Value, json};
 
 use super::listen::append;
+use crate::asked::{options, prompt};
 use crate::exchange::{Body, Expects, HttpRequest, ReplyHead};
-use crate::wire::{Endpoint, MediaFacts, invalid, key_header, malformed};
+use crate::wire::{Endpoint, MediaFacts, claimed_media, invalid, key_header};
 
 /// What the names of all voices begin with.
 pub(super) const VOICE_PREFIX: &str = "aura-";
@@ -18,9 +19,7 @@ const COMPANDED_RATE: u64 = 8_000;
 
 pub(super) fn encode(call: &SubmitCall, endpoint: &Endpoint) -> Result<HttpRequest, ProviderError> {
     let spec = &call.spec;
-    let Some(text) = spec.prompt.as_deref().filter(|text| !text.trim().is_empty()) else {
-        return Err(invalid("a prompt is needed: the text to speak"));
-    };
+    let text = prompt(spec).ok_or_else(|| invalid("a prompt is needed: the text to speak"))?;
     if !spec.model.starts_with(VOICE_PREFIX) {
         return Err(invalid(format!(
             "`{}` is no voice; their names begin with `{VOICE_PREFIX}`",
@@ -32,7 +31,7 @@ pub(super) fn encode(call: &SubmitCall, endpoint: &Endpoint) -> Result<HttpReque
     {
         let mut query = url.query_pairs_mut();
         query.append_pair("model", &spec.model).append_pair("encoding", encoding);
-        for (name, value) in spec.config.iter().filter(|(_, value)| !value.is_null()) {
+        for (name, value) in options(spec) {
             if name == "encoding" {
                 continue;
             }
@@ -53,15 +52,12 @@ pub(super) fn encode(call: &SubmitCall, endpoint: &Endpoint) -> Result<HttpReque
 }
 
 pub(super) fn decode(head: &ReplyHead, spec: &JobSpec) -> Result<MediaFacts, ProviderError> {
-    let claimed = head.content_type();
-    if claimed == "application/json" || claimed.starts_with("text/") {
-        return Err(malformed(head.status, &format!("it answered `{claimed}` where audio was expected")));
-    }
+    let claimed = claimed_media(head, "audio")?;
     // What was asked for says more than the header, whose parameters are not told apart everywhere.
     let by_request = encoding(spec).ok().and_then(|encoding| content_type_of(encoding, spec));
     let characters = head.header("dg-char-count").and_then(|text| text.parse().ok());
     Ok(MediaFacts {
-        content_type: by_request.or_else(|| (!claimed.is_empty()).then_some(claimed)),
+        content_type: by_request.or(claimed),
         request_id: head.header("dg-request-id").map(str::to_owned),
         seed: None,
         cost: characters.map(|count| ReportedCost::units(PriceUnit::Character, count)),

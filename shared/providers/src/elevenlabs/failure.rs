@@ -5,7 +5,7 @@ use atelier_domain::error::ProviderError;
 use serde_json::Value;
 
 use crate::exchange::HttpReply;
-use crate::wire::malformed;
+use crate::wire::free_call_error;
 
 const MODERATION_MARKS: &[&str] =
     &["content_against_policy", "content_policy", "policy_violation", "moderation"];
@@ -82,7 +82,6 @@ pub(super) fn failure(reply: &HttpReply, now: Timestamp) -> ProviderError {
         400..=499 => ProviderError::Invalid { message, status },
         // Whoever answered here does not know what the server behind it did with the paid call.
         501..=599 => ProviderError::UnknownOutcome { message: format!("HTTP {http_status}: {message}") },
-        300..=399 => malformed(http_status, "it redirects, which is not followed; the base URL may be wrong"),
-        _ => malformed(http_status, &message),
+        _ => free_call_error(reply, message),
     }
 }

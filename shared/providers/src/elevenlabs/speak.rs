@@ -7,8 +7,9 @@ use http::Method;
 use serde_json::{Map, Value};
 use url::Url;
 
+use crate::asked::{options, prompt};
 use crate::exchange::{Body, Expects, HttpRequest, ReplyHead};
-use crate::wire::{Endpoint, invalid, key_header, malformed};
+use crate::wire::{Endpoint, claimed_media, invalid, key_header};
 
 const DEFAULT_VOICE: &str = "21m00Tcm4TlvDq8ikWAM";
 const DEFAULT_OUTPUT_FORMAT: &str = "mp3_44100_128";
@@ -32,15 +33,13 @@ const VOICE_OPTIONS: &[&str] =
 
 pub(super) fn encode(call: &SubmitCall, endpoint: &Endpoint) -> Result<HttpRequest, ProviderError> {
     let spec = &call.spec;
-    let Some(text) = spec.prompt.as_deref().filter(|text| !text.trim().is_empty()) else {
-        return Err(invalid("a prompt is needed: the text to speak"));
-    };
+    let text = prompt(spec).ok_or_else(|| invalid("a prompt is needed: the text to speak"))?;
     let mut body = Map::new();
     body.insert("text".to_owned(), Value::from(text));
     body.insert("model_id".to_owned(), Value::from(spec.model.as_str()));
     let mut voice_settings = Map::new();
-    for (name, value) in spec.config.iter().filter(|(_, value)| !value.is_null()) {
-        match name.as_str() {
+    for (name, value) in options(spec) {
+        match name {
             "voice_id" | "output_format" | "enable_logging" | "optimize_streaming_latency" => {}
             "voice_settings" => voice_settings.extend(object(name, value)?),
             name if VOICE_OPTIONS.contains(&name) => {}
@@ -83,13 +82,10 @@ pub(super) fn encode(call: &SubmitCall, endpoint: &Endpoint) -> Result<HttpReque
 
 /// The media type of an answer's body.
 pub(super) fn content_type(head: &ReplyHead, spec: &JobSpec) -> Result<Option<String>, ProviderError> {
-    let claimed = head.content_type();
-    if claimed == "application/json" || claimed.starts_with("text/") {
-        return Err(malformed(head.status, &format!("it answered `{claimed}` where audio was expected")));
-    }
+    let claimed = claimed_media(head, "audio")?;
     // The header is documented for mp3 only, so the format that was asked for tells what the bytes are.
     let by_format = output_format(spec).ok().and_then(content_type_of);
-    Ok(by_format.or_else(|| (!claimed.is_empty()).then_some(claimed)))
+    Ok(by_format.or(claimed))
 }
 
 /// Whether the provider may keep what it is sent; its own rule when the job does not say.

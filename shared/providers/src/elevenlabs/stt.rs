@@ -11,6 +11,7 @@ use http::Method;
 use serde_json::Value;
 
 use super::speak::append_logging;
+use crate::asked::{options, plain_text, recording};
 use crate::exchange::{Body, Expects, FormPart, HttpRequest};
 use crate::transcript::{Transcript, Word, file, joined};
 use crate::wire::{Endpoint, invalid, key_header};
@@ -47,8 +48,8 @@ pub(super) fn encode(
 ) -> Result<HttpRequest, ProviderError> {
     let spec = &call.spec;
     let mut parts = vec![FormPart::text("model_id", &spec.model), source(call, max_bytes)?];
-    for (name, value) in spec.config.iter().filter(|(_, value)| !value.is_null()) {
-        match name.as_str() {
+    for (name, value) in options(spec) {
+        match name {
             "enable_logging" => {}
             name if FIELDS.contains(&name) => parts.push(FormPart::text(name, plain(name, value)?)),
             name if REPEATED_FIELDS.contains(&name) => {
@@ -122,26 +123,14 @@ pub(super) fn finished(mut body: Value, spec: &JobSpec) -> Option<Finished> {
 }
 
 fn source(call: &SubmitCall, max_bytes: u64) -> Result<FormPart, ProviderError> {
-    match &call.input {
-        Some(PreparedInput::Url(url)) => Ok(FormPart::text("source_url", url)),
-        Some(PreparedInput::Bytes { bytes, .. }) if bytes.len() as u64 > max_bytes => {
-            Err(invalid(format!("the recording has {} bytes, at most {max_bytes} are sent", bytes.len())))
-        }
-        Some(PreparedInput::Bytes { content_type, bytes }) => {
-            Ok(FormPart::file("file", content_type, bytes.clone()))
-        }
-        None => Err(invalid("an input is needed: the recording")),
-    }
+    Ok(match recording(call, max_bytes)? {
+        PreparedInput::Url(url) => FormPart::text("source_url", url),
+        PreparedInput::Bytes { content_type, bytes } => FormPart::file("file", content_type, bytes.clone()),
+    })
 }
 
 fn plain(name: &str, value: &Value) -> Result<String, ProviderError> {
-    match value {
-        Value::String(text) => Ok(text.clone()),
-        Value::Bool(_) | Value::Number(_) => Ok(value.to_string()),
-        Value::Null | Value::Array(_) | Value::Object(_) => {
-            Err(invalid(format!("`{name}` must be a text, a number, or true or false")))
-        }
-    }
+    plain_text(value).ok_or_else(|| invalid(format!("`{name}` must be a text, a number, or true or false")))
 }
 
 /// The words and the sounds between them; blanks are left out.

@@ -2,11 +2,11 @@
 
 use atelier_domain::asset::essence;
 use atelier_domain::error::ProviderError;
-use atelier_domain::job::JobSpec;
 use atelier_domain::operation::Operation;
 use atelier_domain::ports::{PreparedInput, SubmitCall};
 use serde_json::{Map, Value};
 
+use crate::asked;
 use crate::wire::{data_uri, invalid};
 
 /// Would put the media into the result as a data URI, past the limit of what is read of an answer.
@@ -28,10 +28,10 @@ pub(super) fn model_input(
             spec.operation
         )));
     }
-    let options = spec.config.iter().filter(|(name, value)| *name != INLINE_SWITCH && !value.is_null());
+    let options = asked::options(spec).filter(|(name, _)| *name != INLINE_SWITCH);
     let mut input: Map<String, Value> =
-        options.map(|(name, value)| (name.clone(), option(&spec.model, name, value))).collect();
-    match prompt(spec) {
+        options.map(|(name, value)| (name.to_owned(), option(&spec.model, name, value))).collect();
+    match asked::prompt(spec) {
         Some(prompt) => {
             input.insert("prompt".to_owned(), Value::from(prompt));
         }
@@ -39,8 +39,7 @@ pub(super) fn model_input(
         None => return Err(invalid("a prompt is needed")),
     }
     if spec.operation.needs_input() {
-        let Some(file) = &call.input else { return Err(invalid("an input image is needed")) };
-        let url = Value::from(url(file, "the input", max_inline_bytes)?);
+        let url = Value::from(url(asked::input_image(call)?, "the input", max_inline_bytes)?);
         if LIST_MODELS.contains(&spec.model.as_str()) {
             input.insert("image_urls".to_owned(), Value::Array(vec![url]));
         } else {
@@ -51,11 +50,6 @@ pub(super) fn model_input(
         input.insert(format!("{name}_url"), Value::from(url(file, name, max_inline_bytes)?));
     }
     Ok(input)
-}
-
-/// The prompt, unless it is blank.
-pub(crate) fn prompt(spec: &JobSpec) -> Option<&str> {
-    spec.prompt.as_deref().filter(|prompt| !prompt.trim().is_empty())
 }
 
 /// A file as the URL that stands in the input: its own, or a data URI.

@@ -1,7 +1,5 @@
 //! Fal's queue, for whichever provider is served through it: submit, status, result, cancel.
 
-use std::collections::BTreeMap;
-
 use atelier_domain::Timestamp;
 use atelier_domain::error::ProviderError;
 use atelier_domain::job::{Output, RemoteOperation};
@@ -15,8 +13,7 @@ use super::FalOptions;
 use super::failure::{gateway_failure, result_failure, submit_failure};
 use crate::exchange::{Body, Expects, Header, HttpReply, HttpRequest};
 use crate::wire::{
-    Accepted, Answered, CheckStep, Endpoint, Look, invalid, is_path_segment, key_header, malformed,
-    unreadable_acceptance,
+    Accepted, Answered, CheckStep, Endpoint, Look, invalid, is_path_segment, key_header, malformed, taken,
 };
 
 /// Where a model's requests are: the name that a submit takes, of which the other calls keep the application only.
@@ -90,19 +87,11 @@ pub(crate) fn submitted(
         return Err(submit_failure(reply, now));
     }
     let body = reply.json().unwrap_or(Value::Null);
-    let Some(id) = body.get("request_id").and_then(Value::as_str).filter(|id| is_path_segment(id)) else {
-        return Err(unreadable_acceptance(reply, "named no request"));
-    };
-    let urls = ["status", "response", "cancel"]
-        .iter()
-        .filter_map(|name| {
-            let text = body.get(format!("{name}_url"))?.as_str()?;
-            own_url(text, endpoint)?;
-            Some(((*name).to_owned(), text.to_owned()))
-        })
-        .collect::<BTreeMap<_, _>>();
+    let remote = taken(reply, body.get("request_id"), "named no request", now)?;
+    let urls = endpoint
+        .own_links(["status", "response", "cancel"].map(|name| (name, body.get(format!("{name}_url")))));
     let status = body.get("status").and_then(Value::as_str).map(str::to_owned);
-    let remote = RemoteOperation { id: id.to_owned(), submitted_at: now, urls };
+    let remote = RemoteOperation { urls, ..remote };
     Ok(Answered::Accepted(Accepted { remote, status }))
 }
 
@@ -207,16 +196,10 @@ fn output(file: &Value) -> Option<Output> {
 
 /// The URL that Fal gave for this purpose if it may have the key, else the one built from the request's id.
 fn request_url(path: &ModelPath<'_>, look: &Look<'_>, endpoint: &Endpoint, name: &str, tail: &[&str]) -> Url {
-    if let Some(url) = look.remote.urls.get(name).and_then(|text| own_url(text, endpoint)) {
-        return url;
-    }
-    let path = path.application().chain(["requests", look.remote.id.as_str()]);
-    endpoint.url(path.chain(tail.iter().copied()))
-}
-
-/// The URL, if the key may be sent to it.
-fn own_url(text: &str, endpoint: &Endpoint) -> Option<Url> {
-    Url::parse(text).ok().filter(|url| endpoint.owns(url))
+    look.given_url(name, endpoint).unwrap_or_else(|| {
+        let path = path.application().chain(["requests", look.remote.id.as_str()]);
+        endpoint.url(path.chain(tail.iter().copied()))
+    })
 }
 
 fn free_call(

@@ -73,11 +73,7 @@ pub(crate) fn key_set(options: &FalOptions, endpoint: &Endpoint) -> HttpRequest 
     }
 }
 
-/// The storage has a host of its own at Fal. Whoever stands in for the queue is taken to stand in for it as well.
+/// The storage has a host of its own at Fal.
 fn rest_url(options: &FalOptions, endpoint: &Endpoint, path: &[&str]) -> Url {
-    let own = |text: &str| Url::parse(text).ok();
-    let is_fals_own = own(BASE_URL).is_some_and(|url| url.origin() == endpoint.base.origin());
-    let default = if is_fals_own { own(REST_BASE_URL) } else { None };
-    let base = options.rest_base_url.clone().or(default).unwrap_or_else(|| endpoint.base.clone());
-    Endpoint { base, ..endpoint.clone() }.url(path.iter().copied())
+    endpoint.beside(options.rest_base_url.as_ref(), BASE_URL, REST_BASE_URL).url(path.iter().copied())
 }

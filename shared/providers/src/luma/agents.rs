@@ -8,16 +8,14 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value, json};
 
-use super::dream::{Create, options, unknown};
+use super::dream::{Create, unknown};
 use super::failure::failed_work;
-use super::is_link;
-use crate::wire::{invalid, malformed};
+use crate::asked::{input_image, options, prompt};
+use crate::wire::{invalid, is_link, malformed};
 
 pub(super) fn create(call: &SubmitCall) -> Result<Create, ProviderError> {
     let spec = &call.spec;
-    let Some(prompt) = spec.prompt.as_deref().filter(|prompt| !prompt.trim().is_empty()) else {
-        return Err(invalid("a prompt is needed"));
-    };
+    let prompt = prompt(spec).ok_or_else(|| invalid("a prompt is needed"))?;
     let mut body = Map::new();
     body.insert("model".to_owned(), Value::from(spec.model.as_str()));
     body.insert("prompt".to_owned(), Value::from(prompt));
@@ -32,8 +30,7 @@ pub(super) fn create(call: &SubmitCall) -> Result<Create, ProviderError> {
         }
         Operation::ImageEdit => {
             image(call, &mut body)?;
-            let input = call.input.as_ref().ok_or_else(|| invalid("an input image is needed"))?;
-            body.insert("source".to_owned(), reference(input));
+            body.insert("source".to_owned(), reference(input_image(call)?));
             "image_edit"
         }
         Operation::Tts | Operation::Stt => {

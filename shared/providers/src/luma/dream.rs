@@ -1,14 +1,14 @@
 //! Dream Machine: the ray models make videos, the photon models images.
 
 use atelier_domain::error::ProviderError;
-use atelier_domain::job::{JobSpec, Output};
+use atelier_domain::job::Output;
 use atelier_domain::operation::Operation;
 use atelier_domain::ports::{Checked, PreparedInput, SubmitCall};
 use serde_json::{Map, Value, json};
 
 use super::failure::failed_work;
-use super::is_link;
-use crate::wire::{invalid, malformed};
+use crate::asked::{input_image, options, prompt};
+use crate::wire::{invalid, is_link, malformed};
 
 /// Path, template and body of a create.
 pub(super) type Create = (Vec<&'static str>, &'static str, Map<String, Value>);
@@ -17,7 +17,7 @@ pub(super) fn create(call: &SubmitCall) -> Result<Create, ProviderError> {
     let spec = &call.spec;
     let mut body = Map::new();
     body.insert("model".to_owned(), Value::from(spec.model.as_str()));
-    if let Some(prompt) = spec.prompt.as_deref().filter(|prompt| !prompt.trim().is_empty()) {
+    if let Some(prompt) = prompt(spec) {
         body.insert("prompt".to_owned(), Value::from(prompt));
     }
     if let Some(url) = &call.callback_url {
@@ -82,9 +82,8 @@ fn image(call: &SubmitCall, body: &mut Map<String, Value>) -> Result<(), Provide
         }
     }
     if call.spec.operation == Operation::ImageEdit {
-        let input = call.input.as_ref().ok_or_else(|| invalid("an input image is needed"))?;
         let mut reference = Map::new();
-        reference.insert("url".to_owned(), Value::from(link(input)?));
+        reference.insert("url".to_owned(), Value::from(link(input_image(call)?)?));
         reference.extend(weight.map(|weight| ("weight".to_owned(), weight)));
         body.insert("modify_image_ref".to_owned(), Value::Object(reference));
     }
@@ -94,11 +93,6 @@ fn image(call: &SubmitCall, body: &mut Map<String, Value>) -> Result<(), Provide
         }
     }
     Ok(())
-}
-
-/// What the caller asked for, without nulls.
-pub(super) fn options(spec: &JobSpec) -> impl Iterator<Item = (&str, &Value)> {
-    spec.config.iter().filter(|(_, value)| !value.is_null()).map(|(name, value)| (name.as_str(), value))
 }
 
 pub(super) fn unknown(option: &str) -> ProviderError {

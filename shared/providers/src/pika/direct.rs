@@ -12,17 +12,16 @@
 
 use atelier_domain::Timestamp;
 use atelier_domain::error::ProviderError;
-use atelier_domain::job::{Output, RemoteOperation};
+use atelier_domain::job::Output;
 use atelier_domain::operation::Operation;
 use atelier_domain::ports::{Checked, SubmitCall};
 use http::Method;
 use serde_json::Value;
 
+use crate::asked::prompt;
 use crate::exchange::{Body, Expects, HttpReply, HttpRequest};
-use crate::fal::input::prompt;
 use crate::wire::{
-    Accepted, Answered, Endpoint, Look, free_call_error, invalid, is_path_segment, key_header, malformed,
-    unreadable_acceptance,
+    Accepted, Answered, Endpoint, Look, free_call_error, invalid, is_link, key_header, malformed, taken,
 };
 
 pub(super) fn submit(call: &SubmitCall, endpoint: &Endpoint) -> Result<HttpRequest, ProviderError> {
@@ -52,11 +51,8 @@ pub(super) fn submitted(reply: &HttpReply, now: Timestamp) -> Result<Answered, P
         return Err(submit_failure(reply, now));
     }
     let body = reply.json().unwrap_or(Value::Null);
-    let Some(id) = body.get("id").and_then(Value::as_str).filter(|id| is_path_segment(id)) else {
-        return Err(unreadable_acceptance(reply, "named no generation"));
-    };
+    let remote = taken(reply, body.get("id"), "named no generation", now)?;
     let status = body.get("status").and_then(Value::as_str).map(str::to_owned);
-    let remote = RemoteOperation { id: id.to_owned(), submitted_at: now, urls: Default::default() };
     Ok(Answered::Accepted(Accepted { remote, status }))
 }
 
@@ -82,8 +78,7 @@ pub(super) fn status(reply: &HttpReply) -> Result<Checked, ProviderError> {
     match word {
         "completed" => {
             let link = body.pointer("/video/url").and_then(Value::as_str);
-            let link = link.filter(|link| link.starts_with("https://") || link.starts_with("http://"));
-            let link = link.ok_or_else(|| {
+            let link = link.filter(|link| is_link(link)).ok_or_else(|| {
                 malformed(reply.head.status, "the unofficial address of pika gives a video no http URL")
             })?;
             let outputs = vec![Output::link(link, Some("video/mp4".to_owned()))];

@@ -83,8 +83,12 @@ fn collect<'a>(value: &'a Value, depth: usize, links: &mut Vec<&'a str>) {
 }
 
 fn is_file(text: &str) -> bool {
-    text.starts_with("data:")
-        || Url::parse(text).is_ok_and(|url| url.has_host() && matches!(url.scheme(), "http" | "https"))
+    text.starts_with("data:") || is_web_url(text)
+}
+
+/// Whether the text is a URL of a web server; other texts of an output are just texts.
+pub(super) fn is_web_url(text: &str) -> bool {
+    Url::parse(text).is_ok_and(|url| url.has_host() && matches!(url.scheme(), "http" | "https"))
 }
 
 /// What the end of a link's path says that the file is.

@@ -7,7 +7,7 @@ use atelier_domain::error::ProviderError;
 use serde_json::Value;
 
 use crate::exchange::HttpReply;
-use crate::wire::{free_call_error, malformed};
+use crate::wire::free_call_error;
 
 /// Names of errors that are about what was asked for or made, not about the form of the request.
 const REFUSALS: [&str; 3] = ["content_moderation", "public_figure", "invalid_prompts"];
@@ -33,8 +33,7 @@ pub(super) fn submit_failure(reply: &HttpReply, pause_s: u64, now: Timestamp) ->
         400..=499 => ProviderError::Invalid { message, status },
         // Whoever answered here does not know what became of the paid call.
         500..=599 => ProviderError::UnknownOutcome { message: format!("HTTP {http_status}: {message}") },
-        300..=399 => malformed(http_status, "it redirects, which is not followed; the base URL may be wrong"),
-        _ => malformed(http_status, &message),
+        _ => free_call_error(reply, message),
     }
 }
 

@@ -5,6 +5,7 @@ use atelier_domain::ports::{PreparedInput, SubmitCall};
 use serde_json::Value;
 
 use super::models::{PromptNeed, Target};
+use crate::asked::{input_image, options, plain_text, prompt};
 use crate::exchange::{Body, FormPart, FormValue};
 use crate::wire::invalid;
 
@@ -14,8 +15,7 @@ const BYTES_PER_PART: u64 = 200;
 /// The parts of a form, in the order: prompt, what the model fixes, files, options.
 pub(super) fn parts(call: &SubmitCall, target: &Target) -> Result<Vec<FormPart>, ProviderError> {
     let mut parts = Vec::new();
-    let prompt = prompt(call);
-    match (target.prompt_field, prompt) {
+    match (target.prompt_field, prompt(&call.spec)) {
         (Some(field), Some(prompt)) => parts.push(FormPart::text(field, prompt)),
         (None, Some(_)) => return Err(invalid(format!("{} takes no prompt", call.spec.model))),
         (_, None) if target.prompt == PromptNeed::Required => return Err(invalid("a prompt is needed")),
@@ -31,8 +31,8 @@ pub(super) fn parts(call: &SubmitCall, target: &Target) -> Result<Vec<FormPart>,
         }
         parts.push(file(name, prepared)?);
     }
-    for (name, value) in options(call) {
-        if !target.options.contains(&name.as_str()) {
+    for (name, value) in options(&call.spec) {
+        if !target.options.contains(&name) {
             return Err(unknown(call, name));
         }
         parts.push(FormPart::text(name, text(name, value)?));
@@ -54,19 +54,9 @@ pub(super) fn parts(call: &SubmitCall, target: &Target) -> Result<Vec<FormPart>,
     Ok(parts)
 }
 
-/// The prompt, if there is any.
-pub(super) fn prompt(call: &SubmitCall) -> Option<&str> {
-    call.spec.prompt.as_deref().filter(|prompt| !prompt.trim().is_empty())
-}
-
-/// The options that were given.
-pub(super) fn options(call: &SubmitCall) -> impl Iterator<Item = (&String, &Value)> {
-    call.spec.config.iter().filter(|(_, value)| !value.is_null())
-}
-
 /// The job's input under this name.
 pub(super) fn input(call: &SubmitCall, field: &str) -> Result<FormPart, ProviderError> {
-    file(field, call.input.as_ref().ok_or_else(|| invalid("an input image is needed"))?)
+    file(field, input_image(call)?)
 }
 
 /// A file under this name.
@@ -79,13 +69,7 @@ pub(super) fn file(name: &str, prepared: &PreparedInput) -> Result<FormPart, Pro
 
 /// An option as the text of a form.
 pub(super) fn text(name: &str, value: &Value) -> Result<String, ProviderError> {
-    match value {
-        Value::String(text) => Ok(text.clone()),
-        Value::Number(_) | Value::Bool(_) => Ok(value.to_string()),
-        Value::Null | Value::Array(_) | Value::Object(_) => {
-            Err(invalid(format!("`{name}` must be a text, a number, true or false")))
-        }
-    }
+    plain_text(value).ok_or_else(|| invalid(format!("`{name}` must be a text, a number, true or false")))
 }
 
 pub(super) fn unknown(call: &SubmitCall, name: &str) -> ProviderError {

@@ -10,6 +10,7 @@ use serde_json::{Map, Value, json};
 
 use super::form::{self, unknown};
 use super::models::Target;
+use crate::asked::{options, prompt};
 use crate::exchange::{Body, FormPart};
 use crate::wire::invalid;
 
@@ -31,15 +32,15 @@ pub(super) fn request(
     call: &SubmitCall,
     target: &Target,
 ) -> Result<(&'static [&'static str], &'static str, Body), ProviderError> {
-    let prompt = form::prompt(call).ok_or_else(|| invalid("a prompt is needed"))?;
+    let prompt = prompt(&call.spec).ok_or_else(|| invalid("a prompt is needed"))?;
     let negative = match call.spec.config.get("negative_prompt") {
         None | Some(Value::Null) => None,
         Some(Value::String(text)) => Some(text.as_str()).filter(|text| !text.trim().is_empty()),
         Some(_) => return Err(invalid("`negative_prompt` must be a text")),
     };
-    let shared = form::options(call).filter(|(name, _)| target.options.contains(&name.as_str()));
-    let mut own = form::options(call)
-        .map(|(name, _)| name.as_str())
+    let shared = options(&call.spec).filter(|(name, _)| target.options.contains(name));
+    let mut own = options(&call.spec)
+        .map(|(name, _)| name)
         .filter(|name| *name != "negative_prompt" && !target.options.contains(name));
     let Some(image_field) = target.image_field else {
         if let Some(name) = own.find(|name| *name != "size") {
@@ -48,7 +49,7 @@ pub(super) fn request(
         let mut prompts = vec![json!({"text": prompt})];
         prompts.extend(negative.map(|text| json!({"text": text, "weight": NEGATIVE_WEIGHT})));
         let mut body: Map<String, Value> =
-            shared.map(|(name, value)| (name.clone(), value.clone())).collect();
+            shared.map(|(name, value)| (name.to_owned(), value.clone())).collect();
         body.insert("text_prompts".to_owned(), prompts.into());
         let (width, height) = size(call)?;
         body.insert("width".to_owned(), width.into());
@@ -76,7 +77,7 @@ pub(super) fn request(
             return Err(invalid(format!("`{name}` cannot be combined with a mask")));
         }
     }
-    let given = form::options(call).filter(|(name, _)| UNMASKED_OPTIONS.contains(&name.as_str()));
+    let given = options(&call.spec).filter(|(name, _)| UNMASKED_OPTIONS.contains(name));
     for (name, value) in shared.chain(given) {
         parts.push(FormPart::text(name, form::text(name, value)?));
     }
