@@ -11,9 +11,10 @@ use crate::deepgram_callback::Callback;
 use crate::deepgram_query::{Query, Refusal};
 use crate::deepgram_transcript;
 use crate::fault::Fault;
+use crate::hex::hex;
 use crate::media::{Coding, Sound};
 use crate::state::State;
-use crate::transcript::{Heard, address, hex};
+use crate::transcript::{Heard, address};
 
 /// Files whose host begins so cannot be fetched.
 const MISSING_HOST: &str = "missing";
@@ -128,7 +129,7 @@ pub(crate) fn prompt(call: &Call) -> Option<String> {
     }
     match call.text_field("url") {
         Some(url) if is_json(call) => Some(address(&url)),
-        _ => Some(format!("sha256:{}", hex(&Sha256::digest(&call.body)))),
+        _ => Some(format!("sha256:{}", hex(Sha256::digest(&call.body)))),
     }
 }
 

@@ -23,11 +23,12 @@ use crate::elevenlabs::{problem, quota_exceeded, work_problem};
 use crate::elevenlabs_stt_input::{self as input, MODELS, Named, Order, Source};
 use crate::elevenlabs_stt_result as result;
 use crate::fault::Fault;
+use crate::hex::hex;
 use crate::journal::Provider;
 use crate::media::{Coding, Sound};
 use crate::state::State;
 use crate::task::{Outcome, Stage, Task};
-use crate::transcript::{Heard, address, hex};
+use crate::transcript::{Heard, address};
 
 /// Files whose host begins so cannot be fetched.
 const MISSING_HOST: &str = "missing";
@@ -41,7 +42,7 @@ pub(crate) fn prompt(call: &Call) -> Option<String> {
     Some(match input::named(call)? {
         Named::Url(url) => address(&url),
         Named::File { name: Some(name), .. } if name.contains("[sim:") => name,
-        Named::File { bytes, .. } => format!("sha256:{}", hex(&Sha256::digest(&bytes))),
+        Named::File { bytes, .. } => format!("sha256:{}", hex(Sha256::digest(&bytes))),
     })
 }
 

@@ -19,6 +19,7 @@ mod exchange;
 mod fal;
 mod fault;
 mod files;
+mod hex;
 mod journal;
 mod luma;
 mod media;

@@ -3,6 +3,7 @@
 
 use sha2::{Digest as _, Sha256};
 
+use crate::hex::hex;
 use crate::media::{Sound, character_start};
 use crate::state::{Digest32, State};
 
@@ -66,7 +67,7 @@ impl Heard {
 
     /// The digest in hex.
     pub(crate) fn sha256(&self) -> String {
-        hex(&self.digest)
+        hex(self.digest)
     }
 }
 
@@ -82,11 +83,6 @@ pub(crate) fn address(url: &str) -> String {
     url::form_urlencoded::parse(pair.as_bytes())
         .next()
         .map_or_else(String::new, |(_, text)| text.into_owned())
-}
-
-/// Bytes in hex.
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn spoken_words(text: &str, seconds: f64, digest: &Digest32) -> Vec<Word> {

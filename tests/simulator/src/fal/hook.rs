@@ -23,6 +23,7 @@ use sha2::{Digest, Sha256};
 use crate::call::Call;
 use crate::fal::failure::Failure;
 use crate::fal::request::output;
+use crate::hex::hex;
 use crate::journal::Provider;
 use crate::state::State;
 use crate::task::{Stage, Task};
@@ -64,14 +65,14 @@ fn message(task: &Task, origin: &str, state: &State) -> Option<Message> {
     };
     let body = Bytes::from(body.to_string());
     let timestamp = Timestamp::now().as_second().to_string();
-    let signed = [task.id.as_str(), USER_ID, &timestamp, &hex(&Sha256::digest(&body))].join("\n");
+    let signed = [task.id.as_str(), USER_ID, &timestamp, &hex(Sha256::digest(&body))].join("\n");
     let signature = key(state)?.sign(signed.as_bytes());
     Some(Message {
         headers: vec![
             ("x-fal-webhook-request-id", task.id.clone()),
             ("x-fal-webhook-user-id", USER_ID.to_owned()),
             ("x-fal-webhook-timestamp", timestamp),
-            ("x-fal-webhook-signature", hex(signature.as_ref())),
+            ("x-fal-webhook-signature", hex(signature)),
         ],
         body,
     })
@@ -93,8 +94,4 @@ pub(super) fn key_set(state: &State) -> Value {
 fn key(state: &State) -> Option<Ed25519KeyPair> {
     let seed = Sha256::digest(format!("fal webhooks {}", state.options.seed));
     Ed25519KeyPair::from_seed_unchecked(&seed).ok()
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -18,6 +18,7 @@ use crate::fal::input::detail;
 use crate::fal::submit::invalid;
 use crate::fal::uploads::Upload;
 use crate::fal::{hook, refused_account, text};
+use crate::hex::hex;
 use crate::state::State;
 
 /// How long a CDN token lives.
@@ -125,7 +126,7 @@ fn file(state: &State, id: &str, name: &str) -> Answer {
 /// A token that needs no memory: when it ends, and a digest that only this simulator makes of that.
 fn sealed(state: &State, expires: i64) -> String {
     let digest = Sha256::digest(format!("fal cdn {} {expires}", state.options.seed));
-    let seal: String = digest.iter().take(16).map(|byte| format!("{byte:02x}")).collect();
+    let seal = hex(digest.get(..16).unwrap_or_default());
     format!("{expires}.{seal}")
 }
 

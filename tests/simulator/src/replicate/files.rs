@@ -14,6 +14,7 @@ use super::refusal::Refusal;
 use super::time;
 use crate::answer::Answer;
 use crate::call::Call;
+use crate::hex::hex;
 use crate::state::State;
 
 /// How long a file is kept.
@@ -78,7 +79,7 @@ impl Upload {
     }
 
     fn describe(&self, origin: &str) -> Value {
-        let digest: String = Sha256::digest(&self.bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+        let digest = hex(Sha256::digest(&self.bytes));
         json!({
             "id": self.id,
             "name": self.name,

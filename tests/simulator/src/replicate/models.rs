@@ -5,6 +5,7 @@
 //! | version ids of official models | the SHA-256 of the name | assumed: they do not matter, predictions show `hidden` |
 //! | open models | versions that begin with `feed` | of the simulator |
 
+use crate::hex::hex;
 use sha2::{Digest, Sha256};
 
 /// Versions that begin so accept any input.
@@ -93,8 +94,7 @@ impl Model {
     /// The ids of its versions, newest first.
     pub(crate) fn version_ids(&self) -> Vec<String> {
         if self.is_official() {
-            let digest = Sha256::digest(self.full_name().as_bytes());
-            return vec![digest.iter().map(|byte| format!("{byte:02x}")).collect()];
+            return vec![hex(Sha256::digest(self.full_name()))];
         }
         self.versions.iter().map(|id| (*id).to_owned()).collect()
     }

@@ -7,6 +7,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::Method;
 use jiff::Timestamp;
+use ring::hmac;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
@@ -25,7 +26,6 @@ const ORDER: Duration = Duration::from_millis(30);
 /// A receiver that does not take it gets it again.
 const TRIES: u32 = 5;
 const PAUSE: Duration = Duration::from_secs(1);
-const SHA256_BLOCK: usize = 64;
 
 /// Where a prediction reports to.
 #[derive(Debug, Clone)]
@@ -143,24 +143,18 @@ fn key(state: &State) -> Vec<u8> {
     hash.finalize().to_vec()
 }
 
-/// HMAC-SHA256 of a message under a key that is no longer than a block.
-fn sign(key: &[u8], message: &[u8]) -> Vec<u8> {
-    let pad = |byte: u8| -> Vec<u8> {
-        let rest = std::iter::repeat_n(0, SHA256_BLOCK.saturating_sub(key.len()));
-        key.iter().copied().chain(rest).map(|part| part ^ byte).collect()
-    };
-    let inner = Sha256::new().chain_update(pad(0x36)).chain_update(message).finalize();
-    Sha256::new().chain_update(pad(0x5c)).chain_update(inner).finalize().to_vec()
+fn sign(key: &[u8], message: &[u8]) -> hmac::Tag {
+    hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, key), message)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::hex::hex;
 
     #[test]
     fn signatures_agree_with_rfc_4231() {
         let signature = sign(b"Jefe", b"what do ya want for nothing?");
-        let hex: String = signature.iter().map(|byte| format!("{byte:02x}")).collect();
-        assert_eq!(hex, "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843");
+        assert_eq!(hex(signature), "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843");
     }
 }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use sha2::{Digest, Sha256};
 
 use crate::call::{Call, FormPart};
+use crate::hex::hex;
 
 /// The fields of a form by their names.
 #[derive(Debug)]
@@ -65,7 +66,7 @@ impl Form {
             hash.update(name.as_bytes());
             hash.update(&part.bytes);
         }
-        hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+        hex(hash.finalize())
     }
 }
 
