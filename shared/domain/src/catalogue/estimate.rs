@@ -74,13 +74,20 @@ fn named_size(name: &str) -> (u64, u64) {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use serde_json::json;
 
     use super::*;
     use crate::operation::{OnUnknownOutcome, Operation, Priority, Provider};
 
-    fn estimate(provider: Provider, operation: Operation, model: &str, prompt: &str, config: Value) -> u64 {
+    /// The cost at admission of a job with this model of the built-in catalogue.
+    pub(in crate::catalogue) fn cost(
+        provider: Provider,
+        operation: Operation,
+        model: &str,
+        prompt: &str,
+        config: Value,
+    ) -> Cost {
         let spec = JobSpec {
             operation,
             provider,
@@ -99,7 +106,11 @@ mod tests {
         };
         let catalogue = Catalogue::builtin().unwrap();
         let model = catalogue.model(provider, operation, model).unwrap();
-        catalogue.estimate(&model, &spec).estimated.0
+        catalogue.estimate(&model, &spec)
+    }
+
+    fn estimate(provider: Provider, operation: Operation, model: &str, prompt: &str, config: Value) -> u64 {
+        cost(provider, operation, model, prompt, config).estimated.0
     }
 
     #[test]

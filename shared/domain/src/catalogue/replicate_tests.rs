@@ -1,34 +1,16 @@
 //! Replicate's part of the catalogue.
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use super::Catalogue;
-use crate::job::JobSpec;
+use super::estimate::tests::cost;
 use crate::money::CostSource;
-use crate::operation::{OnUnknownOutcome, Operation, Priority, Provider};
+use crate::operation::{Operation, Provider};
 
 const VERSION: &str = "39ed52f2a78e934b3ba6e2a89f5b1c712de7dfea535525255b1aa35c5565e08b";
 
 fn estimate(operation: Operation, model: &str, config: Value) -> u64 {
-    let spec = JobSpec {
-        operation,
-        provider: Provider::Replicate,
-        model: model.to_owned(),
-        prompt: Some("x".to_owned()),
-        input: None,
-        files: Default::default(),
-        config: config.as_object().cloned().unwrap(),
-        credential_id: None,
-        priority: Priority::Normal,
-        run_at: None,
-        start_deadline: "2026-11-24T00:00:00Z".parse().unwrap(),
-        metadata: Map::new(),
-        capture_prompt: true,
-        on_unknown_outcome: OnUnknownOutcome::Fail,
-    };
-    let catalogue = Catalogue::builtin().unwrap();
-    let model = catalogue.model(Provider::Replicate, operation, model).unwrap();
-    let cost = catalogue.estimate(&model, &spec);
+    let cost = cost(Provider::Replicate, operation, model, "x", config);
     assert_eq!(cost.source, CostSource::Table);
     cost.estimated.0
 }
