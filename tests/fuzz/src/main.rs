@@ -19,7 +19,8 @@ libfuzzer_sys::fuzz_target!(|data: &[u8]| {
 
 // Every other time a value of the JSON is changed, if there is any; else libFuzzer does as it likes.
 libfuzzer_sys::fuzz_mutator!(|data: &mut [u8], size: usize, max_size: usize, seed: u32| {
-    let changed = data.get(..size).filter(|_| seed % 2 == 0).and_then(|data| changed_json(data, seed / 2));
+    let changed =
+        data.get(..size).filter(|_| seed.is_multiple_of(2)).and_then(|data| changed_json(data, seed / 2));
     if let Some(changed) = changed.filter(|changed| changed.len() <= max_size)
         && let Some(room) = data.get_mut(..changed.len())
     {
