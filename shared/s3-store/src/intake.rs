@@ -6,6 +6,7 @@ use atelier_domain::ports::{ByteStream, NewObject, PutError, SourceBroken};
 use bytes::Bytes;
 use futures::StreamExt;
 
+use crate::buffers::Buffers;
 use crate::inspect::{Facts, Inspector};
 use crate::settings::S3Settings;
 
@@ -26,6 +27,7 @@ pub(crate) struct Intake {
     announced_bytes: Option<u64>,
     taken_bytes: u64,
     part_bytes: usize,
+    buffers: Buffers,
     idle_timeout: Duration,
 }
 
@@ -42,26 +44,27 @@ impl Intake {
             inspector: Inspector::new(object, settings.max_size_bytes).map_err(malformed)?,
             taken_bytes: 0,
             part_bytes: usize::try_from(settings.part_size_bytes).unwrap_or(usize::MAX),
+            buffers: Buffers::default(),
             idle_timeout: settings.source_idle_timeout(),
         })
     }
 
     /// The next part: full, or the last one. A part is full only when at least one more byte follows.
     pub(crate) async fn next_part(&mut self) -> Result<Part, PutError> {
-        let mut part = Vec::with_capacity(self.expected_part_bytes());
+        let mut part = self.buffers.take(self.expected_part_bytes());
         loop {
             if self.waiting.is_empty() {
                 match self.pull().await? {
                     Some(chunk) => self.waiting = chunk,
                     None => {
                         let facts = self.inspector.finish().map_err(malformed)?;
-                        return Ok(Part { bytes: part.into(), facts: Some(facts) });
+                        return Ok(Part { bytes: self.buffers.lend(part), facts: Some(facts) });
                     }
                 }
             }
             let room = self.part_bytes - part.len();
             if room == 0 {
-                return Ok(Part { bytes: part.into(), facts: None });
+                return Ok(Part { bytes: self.buffers.lend(part), facts: None });
             }
             let step = self.waiting.split_to(room.min(STEP_BYTES).min(self.waiting.len()));
             self.inspector.feed(&step).map_err(malformed)?;

@@ -10,6 +10,7 @@
 //! The way of the bytes: `intake` cuts the source into parts and feeds `inspect`, which asks `sniff` and `verdict` what
 //! the bytes are, `ending` whether they are complete and `probe` what they tell about themselves; `upload` sends the parts; `store` is the port's implementation.
 
+mod buffers;
 mod call;
 mod client;
 mod ending;
