@@ -52,9 +52,7 @@ impl atelier_runtime::settings::Settings for Settings {
         problems.within_all("redis", self.redis.problems());
         problems.within_all("policy", self.policy.problems());
         problems.within_all("callbacks", self.callbacks.problems());
-        if let Some(problem) = self.catalogue.problem() {
-            problems.report("catalogue.overrides", problem, CONFIGURATION_PAGE);
-        }
+        problems.within_all("catalogue", self.catalogue.problems());
         for problem in self.providers.problems() {
             problems.report("providers", problem, CONFIGURATION_PAGE);
         }

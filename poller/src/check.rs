@@ -6,9 +6,10 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use atelier_domain::Timestamp;
 use atelier_domain::error::{ErrorCode, JobError, ProviderError};
-use atelier_domain::job::Job;
+use atelier_domain::job::{Job, Output};
+use atelier_domain::money::ReportedCost;
 use atelier_domain::policy::Decision;
-use atelier_domain::ports::{Checked, Claim, CredentialError, Next, StepHandler};
+use atelier_domain::ports::{Checked, Claim, CredentialError, Next, SpoolError, StepHandler, keep_inline};
 use atelier_domain::state::{IllegalTransition, State};
 use tracing::{debug, error, warn};
 
@@ -65,7 +66,11 @@ impl Poller {
                 return self.policy.check_failed(job, &fault, now(), rand::random());
             }
         };
-        match provider.check(spec, remote, &key).await {
+        let found = match provider.check(spec, remote, &key).await {
+            Ok(Checked::Ready { outputs, status, cost }) => self.keep(&job, outputs, status, cost).await,
+            other => other,
+        };
+        match found {
             Ok(found) => {
                 if let Checked::Working { status, .. } = &found {
                     debug!(job.id = %job.id, provider.id = %spec.provider, status, "provider still working");
@@ -75,6 +80,27 @@ impl Poller {
             Err(fault) => {
                 warn!(job.id = %job.id, provider.id = %spec.provider, kind = fault.label(), "check got no answer");
                 self.policy.check_failed(job, &fault, now(), rand::random())
+            }
+        }
+    }
+
+    /// Brings what the answer itself holds into the spool.
+    async fn keep(
+        &self,
+        job: &Job,
+        outputs: Vec<Output>,
+        status: String,
+        cost: Option<ReportedCost>,
+    ) -> Result<Checked, ProviderError> {
+        match keep_inline(self.spool.as_ref(), &job.id, job.epoch, outputs).await {
+            Ok(outputs) => Ok(Checked::Ready { outputs, status, cost }),
+            // The next check brings the same bytes again.
+            Err(reason @ (SpoolError::Unavailable(_) | SpoolError::Gone)) => {
+                Err(ProviderError::Unavailable { message: reason.to_string(), status })
+            }
+            Err(reason @ (SpoolError::TooLarge { .. } | SpoolError::Source(_))) => {
+                let error = ProviderError::Malformed { message: reason.to_string(), status };
+                Ok(Checked::Failed { error, cost })
             }
         }
     }

@@ -1,5 +1,5 @@
-//! The poller: asks providers how far waiting jobs are, and keeps the clock that promotes due steps. It never touches
-//! media bytes.
+//! The poller: asks providers how far waiting jobs are, and keeps the clock that promotes due steps. It fetches no media;
+//! a result that stands in the answer itself goes into the spool.
 
 mod check;
 pub mod program;
@@ -8,7 +8,7 @@ pub mod settings;
 use std::sync::Arc;
 
 use atelier_domain::policy::Policy;
-use atelier_domain::ports::{Credentials, Providers, Telemetry};
+use atelier_domain::ports::{Credentials, Providers, Spool, Telemetry};
 
 /// What checks need. One for a process.
 pub struct Poller {
@@ -18,6 +18,8 @@ pub struct Poller {
     pub providers: Arc<dyn Providers>,
     /// With which keys.
     pub credentials: Arc<dyn Credentials>,
+    /// Where a result goes that came with the answer.
+    pub spool: Arc<dyn Spool>,
     /// Where spans go.
     pub telemetry: Arc<dyn Telemetry>,
 }

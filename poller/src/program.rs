@@ -13,7 +13,8 @@ use atelier_domain::ports::{JobStore, StepHandler, Telemetry};
 use atelier_domain::secret::Secret;
 use atelier_providers::{ProviderSettings, Registry};
 use atelier_redis_store::{
-    Clock, ControlQueue, Redis, RedisJobStore, RedisStoreSettings, RunnerOptions, preflight, run_queue,
+    Clock, ControlQueue, Redis, RedisJobStore, RedisSpool, RedisStoreSettings, RunnerOptions, preflight,
+    run_queue,
 };
 use atelier_runtime::health::Health;
 use atelier_runtime::settings::{CONFIGURATION_PAGE, Problems, ShutdownSettings, TelemetrySettings};
@@ -57,9 +58,7 @@ impl atelier_runtime::settings::Settings for Settings {
             problems.report("providers", problem, CONFIGURATION_PAGE);
         }
         problems.within_all("redis", self.redis.problems());
-        if let Some(problem) = self.catalogue.problem() {
-            problems.report("catalogue.overrides", problem, CONFIGURATION_PAGE);
-        }
+        problems.within_all("catalogue", self.catalogue.problems());
         problems.within("poller", |problems| {
             if self.poller.checks == 0 {
                 problems.report("checks", "0 would check nothing", "at least 1 would be right");
@@ -84,6 +83,7 @@ pub async fn run(
         policy: policy.clone(),
         providers: Arc::new(Registry::new(&settings.providers, Exceptions::default())?),
         credentials: Arc::new(Keyring::new(settings.provider_keys)),
+        spool: Arc::new(RedisSpool::new(redis.clone(), end.clone())),
         telemetry: telemetry.clone(),
     });
     let listener = TcpListener::bind(settings.poller.listen)

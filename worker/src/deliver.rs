@@ -12,9 +12,6 @@ use atelier_domain::ports::{
     ByteStream, Claim, ClaimError, ExpectedContent, FetchError, NewObject, PutError, SpoolError,
 };
 use atelier_domain::state::State;
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-use bytes::Bytes;
 use futures::stream;
 use tracing::warn;
 
@@ -114,7 +111,6 @@ impl Worker {
 
     async fn open(&self, job: &Job, index: u16, output: &Output) -> Result<Opened, Undelivered> {
         match &output.source {
-            OutputSource::Link(url) if url.starts_with("data:") => inline(url),
             OutputSource::Link(url) => {
                 let fetched = self.fetcher.fetch(url).await.map_err(|reason| match reason {
                     FetchError::Refused(_) => {
@@ -179,20 +175,6 @@ fn expected(operation: Operation, content_type: Option<&str>) -> ExpectedContent
         | Operation::VideoGen
         | Operation::VideoFromImage => ExpectedContent::Media(operation.media_kind()),
     }
-}
-
-/// A small file that stands in the link itself.
-fn inline(uri: &str) -> Result<Opened, Undelivered> {
-    let unreadable = || {
-        Undelivered::Source(malformed("the result's data URI cannot be read".to_owned()), SourceFault::Final)
-    };
-    let (head, data) =
-        uri.strip_prefix("data:").and_then(|rest| rest.split_once(',')).ok_or_else(unreadable)?;
-    let named = head.strip_suffix(";base64").ok_or_else(unreadable)?;
-    let bytes = STANDARD.decode(data).map_err(|_| unreadable())?;
-    let length_bytes = Some(bytes.len() as u64);
-    let content_type = (!named.is_empty()).then(|| named.to_owned());
-    Ok(Opened { body: Box::pin(stream::iter([Ok(Bytes::from(bytes))])), content_type, length_bytes })
 }
 
 fn undelivered(reason: PutError) -> Undelivered {

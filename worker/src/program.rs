@@ -70,9 +70,7 @@ impl atelier_runtime::settings::Settings for Settings {
         }
         problems.within_all("redis", self.redis.problems());
         problems.within_all("callbacks", self.callbacks.problems());
-        if let Some(problem) = self.catalogue.problem() {
-            problems.report("catalogue.overrides", problem, CONFIGURATION_PAGE);
-        }
+        problems.within_all("catalogue", self.catalogue.problems());
         problems.within("worker", |problems| {
             for name in self.worker.zeros() {
                 problems.report(name, "0 would do nothing", "at least 1 would be right");

@@ -120,7 +120,8 @@ impl Output {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum OutputSource {
-    /// At the provider. Foreign: checked before it is fetched, secret in its query. Small files may be a `data:` URI.
+    /// At the provider. Foreign: checked before it is fetched, secret in its query. A check may find a `data:` URI here;
+    /// no record has one, see [`crate::ports::keep_inline`].
     Link(String),
     /// They came with the reply and are kept in our spool under the epoch that wrote them.
     Spool {

@@ -6,6 +6,7 @@ mod callbacks;
 mod claims;
 mod jobs;
 mod providers;
+mod spool;
 mod telemetry;
 
 use std::pin::Pin;
@@ -15,12 +16,13 @@ use futures::Stream;
 
 pub use assets::{AssetStore, ExpectedContent, NewObject, PutError, StoredObject};
 pub use callbacks::{Callback, CallbackRefusal, CallbackRequest, Callbacks, News};
-pub use claims::{Claim, ClaimError, Next, Spool, SpoolError, StepHandler, keep_finished};
+pub use claims::{Claim, ClaimError, Next, StepHandler};
 pub use jobs::{Admission, CancelOutcome, Idempotency, JobFilter, JobStore, NewJob, Page, StoreUnavailable};
 pub use providers::{
     Abandoned, Checked, CredentialError, Credentials, FetchError, Fetched, Fetcher, Finished, FinishedOutput,
     InputForms, MediaProvider, PreparedInput, ProviderKey, Providers, SubmitCall, Submitted,
 };
+pub use spool::{Spool, SpoolError, keep_finished, keep_inline};
 pub use telemetry::Telemetry;
 
 /// A cause that no caller branches on.
