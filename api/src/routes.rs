@@ -2,10 +2,12 @@
 
 mod assets;
 mod callbacks;
+mod dead_letters;
 mod health;
 mod inputs;
 mod jobs;
 mod models;
+mod resolve;
 
 use std::any::Any;
 
@@ -25,6 +27,10 @@ use crate::state::ApiState;
 const JOBS: &str = "/api/v1/media/jobs";
 const JOB: &str = "/api/v1/media/jobs/{id}";
 const CANCEL: &str = "/api/v1/media/jobs/{id}/cancel";
+const RESOLVE: &str = "/api/v1/media/jobs/{id}/resolve";
+const DEAD_LETTERS: &str = "/api/v1/media/dead-letters";
+const REPLAY: &str = "/api/v1/media/dead-letters/replay";
+const PURGE: &str = "/api/v1/media/dead-letters/purge";
 const MODELS: &str = "/api/v1/media/models";
 const CALLBACK: &str = "/callbacks/{provider}/{job}/{token}";
 const ASSET: &str = "/api/v1/assets/{id}";
@@ -38,6 +44,10 @@ pub fn router(state: ApiState) -> Router {
         .route(JOBS, post(jobs::create).get(jobs::list))
         .route(JOB, get(jobs::show))
         .route(CANCEL, post(jobs::cancel))
+        .route(RESOLVE, post(resolve::resolve))
+        .route(DEAD_LETTERS, get(dead_letters::list))
+        .route(REPLAY, post(dead_letters::replay))
+        .route(PURGE, post(dead_letters::purge))
         .route(MODELS, get(models::list))
         .route(CALLBACK, post(callbacks::receive).put(callbacks::receive))
         .route(ASSET, get(assets::show))
@@ -61,7 +71,7 @@ async fn wrong_method(method: Method, route: Option<Extension<MatchedPath>>) -> 
     let route = route.as_ref().map_or("", |Extension(route)| route.as_str());
     let allowed = match route {
         JOBS => "GET and POST",
-        CANCEL => "POST",
+        CANCEL | RESOLVE | REPLAY | PURGE => "POST",
         CALLBACK => "POST and PUT",
         _ => "GET",
     };

@@ -5,6 +5,7 @@ use atelier_domain::asset::Asset;
 use atelier_domain::error::{ErrorCode, JobError};
 use atelier_domain::ids::{AssetId, JobId, WorkspaceId};
 use atelier_domain::job::Job;
+use atelier_domain::ledger::PaidCall;
 use atelier_domain::money::{Cost, CostSource, MicroUsd};
 use atelier_domain::operation::{MediaKind, Operation, Priority, Provider};
 use atelier_domain::state::State;
@@ -38,6 +39,8 @@ pub(crate) struct JobView<'a> {
     metadata: &'a Map<String, Value>,
     priority: Priority,
     attempts: u16,
+    /// Each paid call and what became of it, oldest first.
+    paid_calls: &'a [PaidCall],
     checks: u16,
     progress: Option<f64>,
     provider_job_id: Option<&'a str>,
@@ -52,6 +55,8 @@ pub(crate) struct JobView<'a> {
     error: Option<ErrorView<'a>>,
     trace_id: String,
     credential_id: Option<&'a str>,
+    /// The dead letter that this job does again.
+    replay_of: Option<&'a JobId>,
     /// Agents and workflows are not served yet.
     execution_id: Option<&'a str>,
     created_at: String,
@@ -146,6 +151,7 @@ pub(crate) fn job(job: &Job) -> JobView<'_> {
         metadata: &spec.metadata,
         priority: spec.priority,
         attempts: body.attempts,
+        paid_calls: &body.paid_calls,
         checks: job.checks,
         progress: job.progress_percent.map(|percent| f64::from(percent.min(100)) / 100.0),
         provider_job_id: body.remote.as_ref().map(|remote| remote.id.as_str()),
@@ -158,6 +164,7 @@ pub(crate) fn job(job: &Job) -> JobView<'_> {
         error: body.error.as_ref().map(error),
         trace_id: body.trace.trace_id(),
         credential_id: spec.credential_id.as_deref(),
+        replay_of: body.replay_of.as_ref(),
         execution_id: None,
         created_at: time(body.created_at),
         started_at: body.started_at.map(time),

@@ -18,7 +18,7 @@ use atelier_domain::operation::{Operation, Provider, Step};
 use atelier_domain::policy::Policy;
 use atelier_domain::ports::*;
 use atelier_domain::secret::Secret;
-use atelier_domain::state::Event;
+use atelier_domain::state::{Event, State};
 use atelier_domain::trace::TraceParent;
 use axum::Router;
 use axum::body::{Body, Bytes};
@@ -38,6 +38,7 @@ struct Kept {
     objects: BTreeMap<String, Vec<u8>>,
     spooled: BTreeMap<(JobId, u32, u16), Vec<u8>>,
     hastened: Vec<JobId>,
+    struck: Vec<JobId>,
 }
 
 /// Jobs, assets and URLs in memory.
@@ -115,7 +116,13 @@ impl JobStore for MemoryStore {
     async fn jobs(&self, workspace: &WorkspaceId, filter: &JobFilter) -> Result<Page<Job>, StoreUnavailable> {
         let kept = self.answer()?;
         let fits = |job: &&Job| {
-            job.body.workspace_id == *workspace
+            let is_among = match filter.among {
+                Among::All => true,
+                Among::Uncertain => job.state == State::Uncertain,
+                Among::DeadLetters => job.is_dead_letter() && !kept.struck.contains(&job.id),
+            };
+            is_among
+                && job.body.workspace_id == *workspace
                 && filter.state.is_none_or(|state| job.state == state)
                 && filter.operation.is_none_or(|operation| job.body.spec.operation == operation)
                 && filter.provider.is_none_or(|provider| job.body.spec.provider == provider)
@@ -180,6 +187,21 @@ impl JobStore for MemoryStore {
         let Some(job) = found else { return Ok(false) };
         *job = after;
         Ok(true)
+    }
+
+    async fn strike(&self, workspace: &WorkspaceId, ids: &[JobId]) -> Result<u64, StoreUnavailable> {
+        let mut kept = self.answer()?;
+        let found: Vec<JobId> =
+            ids.iter().filter(|id| Self::find(&kept, workspace, id).is_some()).cloned().collect();
+        kept.struck.extend(found.iter().cloned());
+        Ok(found.len() as u64)
+    }
+
+    async fn forget(&self, workspace: &WorkspaceId, id: &JobId) -> Result<bool, StoreUnavailable> {
+        let mut kept = self.answer()?;
+        let is_there = Self::find(&kept, workspace, id).is_some_and(|job| job.state.is_terminal());
+        kept.jobs.retain(|job| !is_there || job.id != *id);
+        Ok(is_there)
     }
 
     async fn asset(&self, workspace: &WorkspaceId, id: &AssetId) -> Result<Option<Asset>, StoreUnavailable> {

@@ -1,7 +1,9 @@
-//! The step `abandon`: tells the provider to stop work that nobody waits for any more. The job itself has ended.
+//! The step `abandon`: tells the provider to stop work that nobody waits for any more. The job itself has ended. After a
+//! timeout the provider is asked once more first, see [`crate::salvage`].
 
 use atelier_domain::Timestamp;
-use atelier_domain::ports::{Abandoned, Claim};
+use atelier_domain::job::{Job, RemoteOperation};
+use atelier_domain::ports::{Abandoned, Claim, MediaProvider, ProviderKey};
 use tracing::{info, warn};
 
 use crate::{NoProvider, StepError, Worker};
@@ -13,21 +15,13 @@ impl Worker {
             return self.settle(claim, self.policy.abandoned(job, true, Timestamp::now(), 0.0)).await;
         };
         let was_told = match self.provider_of(&job).await {
-            Ok((provider, key)) => match provider.abandon(&job.body.spec, &remote, &key).await {
-                Ok(outcome) => {
-                    let outcome = match outcome {
-                        Abandoned::Stopped => "stopped",
-                        Abandoned::TooLate => "too late",
-                        Abandoned::NotSupported => "not supported",
-                    };
-                    info!(job.id = %job.id, provider.job_id = %remote.id, outcome, "provider told to stop");
-                    true
+            Ok((provider, key)) if self.policy.is_worth_a_late_look(&job) => {
+                if let Some(decision) = self.late_look(&job, provider, &remote, &key).await {
+                    return self.settle(claim, decision).await;
                 }
-                Err(reason) => {
-                    warn!(job.id = %job.id, error = %reason, kind = reason.label(), "provider not told to stop");
-                    false
-                }
-            },
+                tell(&job, provider, &remote, &key).await
+            }
+            Ok((provider, key)) => tell(&job, provider, &remote, &key).await,
             Err(NoProvider::Hopeless(reason)) => {
                 warn!(job.id = %job.id, error = reason.message, "provider cannot be told to stop");
                 true
@@ -38,5 +32,24 @@ impl Worker {
             }
         };
         self.settle(claim, self.policy.abandoned(job, was_told, Timestamp::now(), rand::random())).await
+    }
+}
+
+/// Whether the provider needs not be told again.
+async fn tell(job: &Job, provider: &dyn MediaProvider, remote: &RemoteOperation, key: &ProviderKey) -> bool {
+    match provider.abandon(&job.body.spec, remote, key).await {
+        Ok(outcome) => {
+            let outcome = match outcome {
+                Abandoned::Stopped => "stopped",
+                Abandoned::TooLate => "too late",
+                Abandoned::NotSupported => "not supported",
+            };
+            info!(job.id = %job.id, provider.job_id = %remote.id, outcome, "provider told to stop");
+            true
+        }
+        Err(reason) => {
+            warn!(job.id = %job.id, error = %reason, kind = reason.label(), "provider not told to stop");
+            false
+        }
     }
 }

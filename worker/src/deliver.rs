@@ -18,7 +18,7 @@ use tracing::warn;
 use crate::{StepError, Worker};
 
 /// Why one output was not stored.
-enum Undelivered {
+pub(crate) enum Undelivered {
     /// Its source.
     Source(JobError, SourceFault),
     /// The store, or the spool.
@@ -44,22 +44,19 @@ impl Worker {
             | State::Failed
             | State::Cancelled => return self.hand_back(claim, job).await,
         }
-        let mut stored = Vec::with_capacity(job.body.outputs.len());
-        for (index, output) in (0u16..).zip(&job.body.outputs) {
-            match self.store_output(&job, index, output).await {
-                Ok(asset) => stored.push(asset),
-                Err(Undelivered::Source(error, fault)) => {
-                    let decision =
-                        self.policy.source_failed(job, error, fault, Timestamp::now(), rand::random())?;
-                    return self.settle(claim, decision).await;
-                }
-                Err(Undelivered::Store(reason)) => {
-                    warn!(job.id = %job.id, reason, "asset store does not take the result yet");
-                    let decision = self.policy.store_failed(job, Timestamp::now(), rand::random())?;
-                    return self.settle(claim, decision).await;
-                }
+        let stored = match self.store_outputs(&job).await {
+            Ok(stored) => stored,
+            Err(Undelivered::Source(error, fault)) => {
+                let decision =
+                    self.policy.source_failed(job, error, fault, Timestamp::now(), rand::random())?;
+                return self.settle(claim, decision).await;
             }
-        }
+            Err(Undelivered::Store(reason)) => {
+                warn!(job.id = %job.id, reason, "asset store does not take the result yet");
+                let decision = self.policy.store_failed(job, Timestamp::now(), rand::random())?;
+                return self.settle(claim, decision).await;
+            }
+        };
         let decision = self.policy.delivered(job.clone(), stored.clone(), Timestamp::now())?;
         match self.settle(claim, decision).await {
             Ok(()) => {
@@ -76,6 +73,15 @@ impl Worker {
             }
             other => other,
         }
+    }
+
+    /// Brings all outputs of a job into the asset store.
+    pub(crate) async fn store_outputs(&self, job: &Job) -> Result<Vec<Asset>, Undelivered> {
+        let mut stored = Vec::with_capacity(job.body.outputs.len());
+        for (index, output) in (0u16..).zip(&job.body.outputs) {
+            stored.push(self.store_output(job, index, output).await?);
+        }
+        Ok(stored)
     }
 
     async fn store_output(&self, job: &Job, index: u16, output: &Output) -> Result<Asset, Undelivered> {
@@ -151,7 +157,7 @@ impl Worker {
     }
 
     /// The spool's keys have a time to live, too; this only frees the memory early.
-    async fn forget_spooled(&self, job: &Job) {
+    pub(crate) async fn forget_spooled(&self, job: &Job) {
         for (index, output) in (0u16..).zip(&job.body.outputs) {
             if let OutputSource::Spool { epoch, .. } = output.source
                 && let Err(reason) = self.spool.forget(&job.id, Epoch(epoch), index).await

@@ -5,13 +5,14 @@
 //! | `submit` | [`submit`] | prepares the input, stores the intent, makes the paid call once |
 //! | `deliver` | [`deliver`] | streams the result into the asset store |
 //! | `reconcile` | [`reconcile`] | decides about a paid call that got no answer |
-//! | `abandon` | [`abandon`] | tells the provider to stop |
+//! | `abandon` | [`abandon`] | tells the provider to stop; after a timeout it looks once more first, [`salvage`] |
 
 mod abandon;
 mod deliver;
 mod input;
 pub mod program;
 mod reconcile;
+mod salvage;
 pub mod settings;
 mod submit;
 

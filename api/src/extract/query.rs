@@ -4,7 +4,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use atelier_domain::operation::{Operation, Provider};
-use atelier_domain::ports::JobFilter;
+use atelier_domain::ports::{Among, JobFilter};
 use atelier_domain::request::{FieldError, nearest};
 use atelier_domain::state::State;
 use axum::extract::{FromRequestParts, Query};
@@ -66,6 +66,9 @@ impl FromRequestParts<ApiState> for ListQuery {
                 "provider" => filter.provider = word(&name, &text, Provider::from_str, &mut problems),
                 _ => problems.push(unknown(&name, &["status", "operation", "provider", "page", "limit"])),
             }
+        }
+        if filter.state == Some(State::Uncertain) {
+            filter.among = Among::Uncertain;
         }
         if problems.is_empty() { Ok(Self(filter)) } else { Err(ApiError::fields(&problems)) }
     }

@@ -32,6 +32,8 @@ enum Effect {
     Hastened,
     /// The result was taken.
     Received,
+    /// The job was uncertain, and now waits for this work.
+    Adopted,
     /// The job does not wait for it, or it told nothing new.
     Nothing,
 }
@@ -41,6 +43,7 @@ impl Effect {
         match self {
             Self::Hastened => "hastened",
             Self::Received => "received",
+            Self::Adopted => "adopted",
             Self::Nothing => "nothing",
         }
     }
@@ -80,6 +83,17 @@ pub(super) async fn receive(
         }
     })?;
     let job = state.jobs.job_of_callback(&id).await?.ok_or_else(nothing_here)?;
+    let job = match &callback.remote_id {
+        Some(remote_id) if is_in_doubt(&job, provider) => {
+            let news = &callback.news;
+            let adopted = adopt(&state, job, remote_id).await?;
+            if matches!(news, News::Progress | News::Ended) {
+                return Ok(heard(&id, provider, Effect::Adopted));
+            }
+            adopted
+        }
+        Some(_) | None => job,
+    };
     let is_awaited = is_awaited(&job, provider, callback.remote_id.as_deref());
     let effect = match callback.news {
         News::Ended if is_awaited && state.jobs.hasten(&id).await? => Effect::Hastened,
@@ -87,8 +101,30 @@ pub(super) async fn receive(
         News::Result(_) if is_early(&job, provider) => return Err(too_early()),
         News::Progress | News::Ended | News::Result(_) => Effect::Nothing,
     };
+    Ok(heard(&id, provider, effect))
+}
+
+fn heard(id: &JobId, provider: Provider, effect: Effect) -> Response {
     info!(job.id = %id, provider.id = %provider, effect = effect.as_str(), "callback heard");
-    Ok(Json(wire::one(json!({"effect": effect.as_str()}))).into_response())
+    Json(wire::one(json!({"effect": effect.as_str()}))).into_response()
+}
+
+/// Whether nobody knew until now what became of the job's paid call.
+fn is_in_doubt(job: &Job, provider: Provider) -> bool {
+    job.state == JobState::Uncertain && job.body.spec.provider == provider
+}
+
+/// The address of the callback was given to one job alone: the work that it names is that of the job's lost call.
+async fn adopt(state: &ApiState, job: Job, remote_id: &str) -> Result<Job, ApiError> {
+    let evidence = "the provider called back";
+    let Ok(decision) = state.policy.adopted(job.clone(), remote_id, evidence, Timestamp::now()) else {
+        return Ok(job);
+    };
+    if state.jobs.decide(&job, decision.job, decision.next).await? {
+        // As it is stored, with the epoch that the write gave it.
+        return Ok(state.jobs.job_of_callback(&job.id).await?.unwrap_or(job));
+    }
+    Err(too_early())
 }
 
 /// Whether the job still waits for this provider's work of that name.

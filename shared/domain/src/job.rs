@@ -1,14 +1,16 @@
 //! One job: what was asked, and how far it is.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use crate::Timestamp;
 use crate::asset::Asset;
-use crate::error::JobError;
+use crate::error::{ErrorCode, JobError};
 use crate::ids::{AssetId, JobId, WorkspaceId};
-use crate::money::Cost;
+use crate::ledger::PaidCall;
+use crate::money::{Cost, CostSource};
 use crate::operation::{OnUnknownOutcome, Operation, Priority, Provider};
 use crate::state::{Event, IllegalTransition, State};
 use crate::trace::JobTrace;
@@ -176,6 +178,9 @@ pub struct JobBody {
     /// Consecutive waits that are nobody's failure: a rate limit, an asset store that is away. For back-off alone.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub waits: u16,
+    /// The paid calls, oldest first, at most [`crate::ledger::LEDGER_LIMIT`].
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub paid_calls: Vec<PaidCall>,
     /// The provider's job, once accepted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub remote: Option<RemoteOperation>,
@@ -191,6 +196,9 @@ pub struct JobBody {
     /// A transcript, unless it is longer than [`TEXT_LIMIT_BYTES`]; it is an asset in any case.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub text: Option<String>,
+    /// The dead letter that this job repeats.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replay_of: Option<JobId>,
     /// What it costs.
     pub cost: Cost,
     /// Why it failed, or the last passing fault while it is tried again.
@@ -209,6 +217,14 @@ pub struct JobBody {
     /// End.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub completed_at: Option<Timestamp>,
+}
+
+impl JobBody {
+    /// How long the job was given to start.
+    pub fn start_window(&self) -> Duration {
+        let from = self.spec.run_at.map_or(self.created_at, |run_at| run_at.max(self.created_at));
+        Duration::try_from(self.spec.start_deadline.duration_since(from)).unwrap_or_default()
+    }
 }
 
 fn is_zero(number: &u16) -> bool {
@@ -241,11 +257,13 @@ impl Job {
                 attempts: 0,
                 failures: 0,
                 waits: 0,
+                paid_calls: Vec::new(),
                 remote: None,
                 provider_status: None,
                 outputs: Vec::new(),
                 assets: Vec::new(),
                 text: None,
+                replay_of: None,
                 cost,
                 error: None,
                 warnings: Vec::new(),
@@ -257,6 +275,24 @@ impl Job {
         }
     }
 
+    /// A new job that does what this one failed to do: the same wish, with its time to start beginning now.
+    pub fn replayed(&self, id: JobId, trace: JobTrace, now: Timestamp) -> Self {
+        let spec = JobSpec {
+            run_at: None,
+            start_deadline: now + self.body.start_window(),
+            ..self.body.spec.clone()
+        };
+        let cost = Cost {
+            actual: None,
+            source: self.body.cost.price.map_or(CostSource::Unknown, |_| CostSource::Table),
+            ..self.body.cost.clone()
+        };
+        let mut job = Self::admitted(id, self.body.workspace_id.clone(), spec, cost, trace, now);
+        job.body.warnings = self.body.warnings.clone();
+        job.body.replay_of = Some(self.id.clone());
+        job
+    }
+
     /// Takes an event by the table. A terminal state also sets `completed_at` and clears what only matters before.
     pub fn apply(&mut self, event: Event, now: Timestamp) -> Result<(), IllegalTransition> {
         self.state = self.state.after(event)?;
@@ -266,6 +302,12 @@ impl Job {
             self.due_at = None;
         }
         Ok(())
+    }
+
+    /// Whether it failed for passing reasons alone, so that doing it again is worth a try: a dead letter.
+    pub fn is_dead_letter(&self) -> bool {
+        self.state == State::Failed
+            && self.body.error.as_ref().is_some_and(|error| error.code == ErrorCode::Exhausted)
     }
 
     /// The job's class of media.

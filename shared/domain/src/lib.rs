@@ -11,6 +11,7 @@ pub mod foreign;
 pub mod ids;
 pub mod invariant;
 pub mod job;
+pub mod ledger;
 pub mod money;
 pub mod operation;
 pub mod policy;

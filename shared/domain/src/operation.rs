@@ -121,6 +121,8 @@ words! {
         Fail = "fail",
         /// Submit again and accept that the work may be paid twice.
         Resubmit = "resubmit",
+        /// Wait for a late answer or for somebody who decides, up to the operator's limit; then fail.
+        Hold = "hold",
     }
 }
 
@@ -137,6 +139,24 @@ words! {
         Reconcile = "reconcile",
         /// Tell the provider to stop work that nobody waits for any more.
         Abandon = "abandon",
+    }
+}
+
+impl Provider {
+    /// Whether it calls back when its work has ended, if it is told where.
+    pub const fn makes_callbacks(self) -> bool {
+        match self {
+            Self::Deepgram | Self::Fal | Self::Replicate | Self::Pika | Self::Luma => true,
+            Self::ElevenLabs | Self::Stability | Self::Runway => false,
+        }
+    }
+
+    /// Whether its work has an id by which it can be asked for. The others answer with the result, or not at all.
+    pub const fn has_jobs(self) -> bool {
+        match self {
+            Self::Fal | Self::Replicate | Self::Stability | Self::Runway | Self::Pika | Self::Luma => true,
+            Self::ElevenLabs | Self::Deepgram => false,
+        }
     }
 }
 

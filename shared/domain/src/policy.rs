@@ -2,9 +2,12 @@
 
 mod check;
 mod deliver;
+mod resolve;
+mod salvage;
 mod submit;
 
-pub use submit::Received;
+pub use resolve::{Resolution, Unresolvable};
+pub use submit::{LateNews, Received};
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -60,7 +63,7 @@ impl Default for Retry {
 }
 
 /// All limits of a process.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Policy {
     /// For every provider that has no entry of its own.
@@ -74,6 +77,29 @@ pub struct Policy {
     pub retry: Retry,
     /// `resubmit` after an unknown outcome is honoured only up to this estimate, in millionths of a dollar.
     pub resubmit_below_micro_usd: Option<MicroUsd>,
+    /// How long an uncertain job with `on_unknown_outcome: "hold"` waits for somebody who decides. A day.
+    pub hold_ms: u64,
+    /// How long any other uncertain job waits for a call of its provider, where the provider was told to call. A
+    /// minute: callbacks of short work come within it.
+    pub late_news_ms: u64,
+    /// How long after a timeout the provider is asked once more, before it is told to stop; 0 tells it at once. Two
+    /// minutes: what was late by little is saved, and what is stuck does not run on for long.
+    pub salvage_ms: u64,
+}
+
+impl Default for Policy {
+    fn default() -> Self {
+        Self {
+            polling: Polling::default(),
+            polling_by: BTreeMap::new(),
+            advised: BTreeMap::new(),
+            retry: Retry::default(),
+            resubmit_below_micro_usd: None,
+            hold_ms: 24 * 3600 * 1000,
+            late_news_ms: 60_000,
+            salvage_ms: 120_000,
+        }
+    }
 }
 
 /// Why an output could not be read.
@@ -163,7 +189,7 @@ impl Policy {
                 let error = JobError::new(ErrorCode::Exhausted, message);
                 self.source_failed(job, error, SourceFault::Passing, now, dice)
             }
-            (_, State::Uncertain) => self.reconcile_blind(job, now),
+            (_, State::Uncertain) => self.reconcile_blind(job, LateNews::Impossible, now),
             (_, State::Succeeded | State::Failed | State::Cancelled) => {
                 Ok(Decision { job, next: Next::Nothing })
             }
@@ -245,15 +271,12 @@ fn reconcile_now(job: Job, now: Timestamp) -> Decision {
     step_now(job, Step::Reconcile, now)
 }
 
-/// Ends the job. Work that still runs at the provider is told to stop.
+/// Ends the job. What still runs at the provider after a timeout is [`Policy::timed_out`]'s business.
 fn fail(mut job: Job, error: JobError, now: Timestamp) -> Decided {
-    let may_still_run = job.state == State::Awaiting && error.code == ErrorCode::Timeout;
     job.apply(Event::Failed, now)?;
     job.body.error = Some(error);
     job.body.outputs.clear();
-    let next =
-        if may_still_run && job.body.remote.is_some() { Next::Now(Step::Abandon) } else { Next::Nothing };
-    Ok(Decision { job, next })
+    Ok(Decision { job, next: Next::Nothing })
 }
 
 fn last_fault_or(job: &Job, code: ErrorCode, message: &str) -> JobError {

@@ -17,7 +17,9 @@ use futures::Stream;
 pub use assets::{AssetStore, ExpectedContent, NewObject, PutError, StoredObject};
 pub use callbacks::{Callback, CallbackRefusal, CallbackRequest, Callbacks, News};
 pub use claims::{Claim, ClaimError, Next, StepHandler};
-pub use jobs::{Admission, CancelOutcome, Idempotency, JobFilter, JobStore, NewJob, Page, StoreUnavailable};
+pub use jobs::{
+    Admission, Among, CancelOutcome, Idempotency, JobFilter, JobStore, NewJob, Page, StoreUnavailable,
+};
 pub use providers::{
     Abandoned, Checked, CredentialError, Credentials, FetchError, Fetched, Fetcher, Finished, FinishedOutput,
     InputForms, MediaProvider, PreparedInput, ProviderKey, Providers, SubmitCall, Submitted,

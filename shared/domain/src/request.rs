@@ -5,6 +5,7 @@ mod attachment;
 mod fields;
 mod input;
 mod nearest;
+mod operator;
 mod options;
 mod problem;
 
@@ -28,6 +29,7 @@ use problem::Problems;
 pub use attachment::Attachment;
 pub use input::check_input_asset;
 pub use nearest::nearest;
+pub use operator::{SELECTION_LIMIT, Selection, parse_resolution, parse_selection};
 pub use problem::FieldError;
 
 /// The fields of a request, in the order of the documentation.
@@ -43,6 +45,7 @@ pub const FIELDS: &[&str] = &[
     "idempotency_key",
     "priority",
     "run_at",
+    "delay_ms",
     "deadline_s",
     "webhook_url",
     "metadata",
@@ -124,7 +127,9 @@ pub fn parse(body: &Value, context: &RequestContext<'_>) -> Result<ParsedRequest
     let idempotency_key = read_idempotency_key(&mut fields, context.idempotency_header);
     let priority =
         fields.word("priority", str::parse::<Priority>, Priority::expected).unwrap_or(Priority::Normal);
-    let run_at = read_run_at(&mut fields, context.now);
+    let asked_delay_ms = read_delay(&mut fields);
+    let run_at = read_run_at(&mut fields, context.now)
+        .or_else(|| asked_delay_ms.map(|delay_ms| later(context.now, Duration::from_millis(delay_ms))));
     let asked_deadline_s = fields.integer("deadline_s", 1, MAX_DEADLINE_S);
     let metadata = read_metadata(&mut fields);
     let capture_prompt = fields.boolean("capture_prompt").unwrap_or(true);
@@ -155,7 +160,7 @@ pub fn parse(body: &Value, context: &RequestContext<'_>) -> Result<ParsedRequest
         capture_prompt,
         on_unknown_outcome,
     };
-    let fingerprint = fingerprint(&spec, asked_config, asked_deadline_s);
+    let fingerprint = fingerprint(&spec, asked_config, asked_deadline_s, asked_delay_ms);
     let cost = context.catalogue.estimate(&model, &spec);
     Ok(ParsedRequest { spec, model, cost, warnings, idempotency_key, fingerprint })
 }
@@ -309,6 +314,15 @@ fn read_run_at(fields: &mut Fields<'_, '_>, now: Timestamp) -> Option<Timestamp>
     }
 }
 
+fn read_delay(fields: &mut Fields<'_, '_>) -> Option<u64> {
+    let most = u64::try_from(MAX_AHEAD.as_millis()).unwrap_or(u64::MAX);
+    let delay_ms = fields.integer("delay_ms", 0, most);
+    if delay_ms.is_some() && fields.is_given("run_at") {
+        fields.push("delay_ms", "is given beside `run_at`", "one of the two");
+    }
+    delay_ms
+}
+
 fn read_metadata(fields: &mut Fields<'_, '_>) -> Map<String, Value> {
     let metadata = fields.object("metadata").cloned().unwrap_or_default();
     let size_bytes = serde_json::to_vec(&metadata).map_or(usize::MAX, |text| text.len());
@@ -338,7 +352,12 @@ fn without_nulls(object: &Map<String, Value>) -> Map<String, Value> {
 }
 
 /// The deadline goes in as it was asked: the instant that follows from it differs from repeat to repeat.
-fn fingerprint(spec: &JobSpec, asked_config: Map<String, Value>, asked_deadline_s: Option<u64>) -> [u8; 16] {
+fn fingerprint(
+    spec: &JobSpec,
+    asked_config: Map<String, Value>,
+    asked_deadline_s: Option<u64>,
+    asked_delay_ms: Option<u64>,
+) -> [u8; 16] {
     let mut said = json!({
         "operation": spec.operation,
         "provider": spec.provider,
@@ -349,12 +368,17 @@ fn fingerprint(spec: &JobSpec, asked_config: Map<String, Value>, asked_deadline_
         "config": asked_config,
         "credential_id": spec.credential_id,
         "priority": spec.priority,
-        "run_at": spec.run_at,
+        // A delay counts from each request, so that its end differs; what was said is the same.
+        "run_at": spec.run_at.filter(|_| asked_delay_ms.is_none()),
         "deadline_s": asked_deadline_s,
         "metadata": spec.metadata,
         "capture_prompt": spec.capture_prompt,
         "on_unknown_outcome": spec.on_unknown_outcome,
     });
+    // Left out where absent: the digest of a request without it is the same as before there was such a field.
+    if let (Some(delay_ms), Some(said)) = (asked_delay_ms, said.as_object_mut()) {
+        said.insert("delay_ms".to_owned(), json!(delay_ms));
+    }
     said.sort_all_objects();
     let digest = Sha256::digest(said.to_string());
     digest.first_chunk::<16>().copied().unwrap_or_default()

@@ -9,6 +9,8 @@
 //! | `{q0}:wc`, `{q0}:wd` | list of 0 or 1 | wake token: the head of `c` or `d` has moved forward | until somebody takes it |
 //! | `{q0}:i:<digest>` | string | idempotency key -> job id and request digest | `idempotency_ttl_s` |
 //! | `{q0}:x:<workspace>` | sorted set | jobs of a workspace by admission time | a member as long as its record, and then until the next index repair |
+//! | `{q0}:u:<workspace>` | sorted set | its uncertain jobs by the time they became so, in ms | a member as long as its job is uncertain |
+//! | `{q0}:l:<workspace>` | sorted set | its dead letters (jobs that failed as `exhausted`) by their end in ms | a member until replayed or purged, else as long as its record and until the next repair |
 //! | `{q0}:a:<asset>` | string | asset as JSON | `retention_s` |
 //! | `{q0}:b:<job>:<epoch>:<index>` | string | bytes of a paid reply that the asset store does not have yet | until stored, at most `retention_s` |
 //! | `{q0}:h:<job>` | string | a callback has made the job's check due | `retention_s` |
@@ -101,9 +103,19 @@ impl Keys {
         format!("{}x:{workspace}", self.prefix)
     }
 
+    /// The uncertain jobs of a workspace.
+    pub fn uncertain_of(&self, workspace: &WorkspaceId) -> String {
+        format!("{}u:{workspace}", self.prefix)
+    }
+
+    /// The dead letters of a workspace.
+    pub fn dead_letters_of(&self, workspace: &WorkspaceId) -> String {
+        format!("{}l:{workspace}", self.prefix)
+    }
+
     /// What all indexes of workspaces match, for `SCAN`.
     pub fn all_indexes(&self) -> String {
-        format!("{}x:*", self.prefix)
+        format!("{}[xul]:*", self.prefix)
     }
 
     /// An asset.

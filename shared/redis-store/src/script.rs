@@ -53,6 +53,11 @@ script!(
     "scripts/repair.lua"
 );
 script!(
+    /// Forgets a job that has ended.
+    FORGET,
+    "scripts/forget.lua"
+);
+script!(
     /// Makes a check due at once.
     HASTEN,
     "scripts/hasten.lua"

@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use atelier_domain::Timestamp;
 use atelier_domain::asset::Asset;
-use atelier_domain::job::{Epoch, Job, JobBody};
+use atelier_domain::job::{Epoch, Job};
 use atelier_domain::operation::Step;
 use atelier_domain::ports::Next;
+use atelier_domain::state::State;
 use redis::aio::ConnectionLike;
 use redis::{RedisError, RedisResult};
 use tokio::sync::{mpsc, oneshot};
@@ -51,6 +52,7 @@ pub(crate) struct Verdict {
     delay_us: i64,
     ttl_ms: u64,
     has_ended: bool,
+    indexes: String,
     assets: Vec<(String, String)>,
 }
 
@@ -66,7 +68,7 @@ pub(crate) enum Written {
 impl Verdict {
     /// Ends a claim on `before` by writing `after`. The epoch rises, so that nothing older fits any more.
     pub(crate) fn ending(
-        before: &JobBody,
+        before: &Job,
         mut after: Job,
         next: &Next,
         source: &Source,
@@ -94,12 +96,13 @@ impl Verdict {
             source,
             entry,
             header: record::header(&after),
-            body: if *before == after.body { String::new() } else { record::body(&after)? },
+            body: if before.body == after.body { String::new() } else { record::body(&after)? },
             kind,
             step,
             delay_us,
             ttl_ms: if has_ended { u64::try_from(retention.as_millis()).unwrap_or(u64::MAX) } else { 0 },
             has_ended,
+            indexes: indexes(before, &after),
             assets,
         })
     }
@@ -118,9 +121,25 @@ impl Verdict {
             delay_us: 0,
             ttl_ms: 0,
             has_ended: false,
+            indexes: String::new(),
             assets: Vec::new(),
         })
     }
+}
+
+/// Which of the workspace's indexes the job enters (`+`) and leaves (`-`), as `settle.lua` reads it.
+fn indexes(before: &Job, after: &Job) -> String {
+    let workspace = &after.body.workspace_id;
+    let mut changes = Vec::new();
+    match (before.state == State::Uncertain, after.state == State::Uncertain) {
+        (false, true) => changes.push(format!("+u:{workspace}")),
+        (true, false) => changes.push(format!("-u:{workspace}")),
+        (true, true) | (false, false) => {}
+    }
+    if after.is_dead_letter() && !before.is_dead_letter() {
+        changes.push(format!("+l:{workspace}"));
+    }
+    changes.join(" ")
 }
 
 fn assets_of(assets: &[Asset]) -> Result<Vec<(String, String)>, record::RecordError> {
@@ -158,6 +177,7 @@ pub(crate) async fn send(
             .arg(verdict.delay_us)
             .arg(verdict.ttl_ms)
             .arg(if verdict.has_ended { "1" } else { "0" })
+            .arg(&verdict.indexes)
             .arg(verdict.assets.len());
         for (id, json) in &verdict.assets {
             call.arg(id).arg(json);

@@ -9,7 +9,7 @@ use atelier_domain::ids::{AssetId, JobId, WorkspaceId};
 use atelier_domain::job::Job;
 use atelier_domain::operation::Step;
 use atelier_domain::ports::{
-    Admission, CancelOutcome, JobFilter, JobStore, NewJob, Next, Page, StoreUnavailable,
+    Admission, Among, CancelOutcome, JobFilter, JobStore, NewJob, Next, Page, StoreUnavailable,
 };
 use atelier_domain::state::{Event, State};
 use redis::AsyncCommands;
@@ -135,7 +135,11 @@ impl JobStore for RedisJobStore {
     }
 
     async fn jobs(&self, workspace: &WorkspaceId, filter: &JobFilter) -> Result<Page<Job>, StoreUnavailable> {
-        let index = self.redis.keys.jobs_of(workspace);
+        let index = match filter.among {
+            Among::All => self.redis.keys.jobs_of(workspace),
+            Among::Uncertain => self.redis.keys.uncertain_of(workspace),
+            Among::DeadLetters => self.redis.keys.dead_letters_of(workspace),
+        };
         let limit = isize::try_from(filter.limit).unwrap_or(20);
         let first = isize::try_from(filter.page.saturating_sub(1)).unwrap_or(0).saturating_mul(limit);
         let is_unfiltered = filter.state.is_none() && filter.operation.is_none() && filter.provider.is_none();
@@ -232,15 +236,36 @@ impl JobStore for RedisJobStore {
 
     async fn decide(&self, before: &Job, after: Job, next: Next) -> Result<bool, StoreUnavailable> {
         let retention = Duration::from_secs(self.redis.settings.retention_s);
-        let verdict =
-            Verdict::ending(&before.body, after, &next, &Source::Outside, retention, Timestamp::now())
-                .map_err(unavailable)?;
+        let verdict = Verdict::ending(before, after, &next, &Source::Outside, retention, Timestamp::now())
+            .map_err(unavailable)?;
         let verdicts = [verdict];
         let written =
             twice(|| async { settle::send(&mut self.redis.commands(), &self.redis.keys, &verdicts).await })
                 .await
                 .map_err(unavailable)?;
         Ok(written.first() == Some(&Written::Yes))
+    }
+
+    async fn strike(&self, workspace: &WorkspaceId, ids: &[JobId]) -> Result<u64, StoreUnavailable> {
+        let index = self.redis.keys.dead_letters_of(workspace);
+        let ids: Vec<&str> = ids.iter().map(JobId::as_str).collect();
+        if ids.is_empty() {
+            return Ok(0);
+        }
+        twice(|| async { self.redis.commands().zrem(&index, &ids).await }).await.map_err(unavailable)
+    }
+
+    async fn forget(&self, workspace: &WorkspaceId, id: &JobId) -> Result<bool, StoreUnavailable> {
+        let keys = &self.redis.keys;
+        if self.job(workspace, id).await?.is_none_or(|job| !job.state.is_terminal()) {
+            return Ok(false);
+        }
+        let mut call = script::FORGET.prepare_invoke();
+        call.key(keys.job(id))
+            .key(keys.jobs_of(workspace))
+            .key(keys.dead_letters_of(workspace))
+            .arg(id.as_str());
+        twice(|| async { call.invoke_async(&mut self.redis.commands()).await }).await.map_err(unavailable)
     }
 
     async fn asset(&self, workspace: &WorkspaceId, id: &AssetId) -> Result<Option<Asset>, StoreUnavailable> {

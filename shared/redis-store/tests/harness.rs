@@ -11,7 +11,7 @@ use atelier_domain::ids::{JobId, WorkspaceId};
 use atelier_domain::job::{Job, JobSpec, RemoteOperation};
 use atelier_domain::money::Cost;
 use atelier_domain::operation::{OnUnknownOutcome, Operation, Priority, Provider, Step};
-use atelier_domain::policy::{Policy, Polling, Retry};
+use atelier_domain::policy::{LateNews, Policy, Polling, Retry};
 use atelier_domain::ports::{Admission, Claim, JobStore, NewJob, StepHandler, Telemetry};
 use atelier_domain::secret::Secret;
 use atelier_domain::state::State;
@@ -329,7 +329,9 @@ impl PretendedWork {
                 self.policy.checked(job, found, now, 0.5)?
             }
             (Step::Deliver, State::Delivering) => self.policy.delivered(job, Vec::new(), now)?,
-            (Step::Reconcile, State::Uncertain) => self.policy.reconcile_blind(job, now)?,
+            (Step::Reconcile, State::Uncertain) => {
+                self.policy.reconcile_blind(job, LateNews::Impossible, now)?
+            }
             (Step::Abandon, _) => self.policy.abandoned(job, true, now, 0.5),
             (step, state) => return Err(format!("{step} found a job that is {state}").into()),
         };

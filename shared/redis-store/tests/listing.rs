@@ -3,9 +3,12 @@
 use std::time::{Duration, Instant};
 
 use atelier_domain::Timestamp;
-use atelier_domain::operation::{Operation, Provider};
-use atelier_domain::ports::{JobFilter, JobStore, NewJob};
-use atelier_domain::state::State;
+use atelier_domain::error::{ErrorCode, JobError};
+use atelier_domain::ids::JobId;
+use atelier_domain::job::Job;
+use atelier_domain::operation::{Operation, Provider, Step};
+use atelier_domain::ports::{Among, JobFilter, JobStore, NewJob, Next};
+use atelier_domain::state::{Event, State};
 
 use crate::harness::{Fixture, new_job, workspace};
 
@@ -48,6 +51,56 @@ async fn filters_narrow_and_count_what_fits() {
     assert_eq!((cancelled.items.len(), cancelled.total), (1, 1));
     let both = JobFilter { provider: Some(Provider::Runway), state: Some(State::Queued), ..page(1, 20) };
     assert_eq!(count(both).await.total, 4);
+}
+
+#[tokio::test]
+async fn doubts_and_dead_letters_have_lists_of_their_own() {
+    let fixture = Fixture::start().await;
+    let ids = fixture.admit_many(3, "a fox").await;
+    let among = async |among: Among| {
+        let filter = JobFilter { among, ..page(1, 20) };
+        let page = fixture.store.jobs(&workspace(), &filter).await.unwrap();
+        (page.items.into_iter().map(|job| job.id).collect::<Vec<_>>(), page.total)
+    };
+    let change = async |id: &JobId, change: &dyn Fn(&mut Job)| {
+        let before = fixture.job(id).await;
+        let mut after = before.clone();
+        change(&mut after);
+        let next = if after.state.is_terminal() { Next::Nothing } else { Next::Now(Step::Reconcile) };
+        assert!(fixture.store.decide(&before, after, next).await.unwrap());
+    };
+    let now = Timestamp::now();
+    let failing = |code: ErrorCode| {
+        move |job: &mut Job| {
+            job.apply(Event::Failed, now).unwrap();
+            job.body.error = Some(JobError::new(code, "no"));
+        }
+    };
+    change(&ids[0], &|job| {
+        job.apply(Event::IntentStored, now).unwrap();
+        job.apply(Event::AnswerLost, now).unwrap();
+    })
+    .await;
+    change(&ids[1], &failing(ErrorCode::Exhausted)).await;
+    change(&ids[2], &failing(ErrorCode::Rejected)).await;
+    assert_eq!(among(Among::Uncertain).await, (vec![ids[0].clone()], 1));
+    assert_eq!(among(Among::DeadLetters).await, (vec![ids[1].clone()], 1));
+
+    // An end of the doubt, even by exhaustion, moves the job from one list to the other.
+    change(&ids[0], &failing(ErrorCode::Exhausted)).await;
+    assert_eq!(among(Among::Uncertain).await, (vec![], 0));
+    assert_eq!(among(Among::DeadLetters).await.1, 2);
+    let strangers = "other".parse().unwrap();
+    assert_eq!(fixture.store.strike(&strangers, &ids).await.unwrap(), 0);
+    assert!(!fixture.store.forget(&strangers, &ids[0]).await.unwrap());
+    assert_eq!(fixture.store.strike(&workspace(), &ids).await.unwrap(), 2);
+    assert_eq!(among(Among::DeadLetters).await, (vec![], 0));
+
+    let waiting = fixture.admit_many(1, "a fox").await;
+    assert!(!fixture.store.forget(&workspace(), &waiting[0]).await.unwrap(), "it has not ended");
+    assert!(fixture.store.forget(&workspace(), &ids[0]).await.unwrap());
+    assert!(!fixture.store.forget(&workspace(), &ids[0]).await.unwrap());
+    assert_eq!(among(Among::All).await.1, 3);
 }
 
 #[tokio::test]

@@ -53,6 +53,7 @@ pub fn quick(options: &mut StackOptions) {
     options.policy.polling = Polling { interval_ms: 150, max_checks: 60, timeout_ms: 30_000 };
     options.policy.polling_by = by_provider(options.policy.polling);
     options.policy.retry = Retry { base_ms: 30, cap_ms: 300, ..Retry::default() };
+    options.policy.salvage_ms = 200;
     options.lease = Duration::from_secs(2);
 }
 

@@ -3,6 +3,7 @@
 
 mod architecture;
 mod callbacks;
+mod doubts;
 mod faults;
 mod harness;
 mod inputs;

@@ -8,7 +8,7 @@ use crate::error::{ErrorCode, JobError, ProviderError};
 use crate::job::{Job, Output, TEXT_LIMIT_BYTES};
 use crate::money::ReportedCost;
 use crate::operation::Step;
-use crate::ports::Checked;
+use crate::ports::{Checked, Next};
 use crate::state::{Event, IllegalTransition};
 
 impl Policy {
@@ -105,7 +105,14 @@ impl Policy {
             ),
             provider_status: job.body.provider_status.clone(),
         };
-        fail(job.clone(), error, now).map(Some)
+        let mut decision = fail(job.clone(), error, now)?;
+        if decision.job.body.remote.is_some() {
+            decision.next = match self.salvage_ms {
+                0 => Next::Now(Step::Abandon),
+                late_ms => Next::At(Step::Abandon, now + Duration::from_millis(late_ms)),
+            };
+        }
+        Ok(Some(decision))
     }
 
     fn polling_deadline(&self, job: &Job) -> Timestamp {

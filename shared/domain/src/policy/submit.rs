@@ -6,10 +6,20 @@ use super::{Decided, Decision, Policy, at, fail, last_fault_or, reconcile_now, s
 use crate::Timestamp;
 use crate::error::{ErrorCode, JobError, ProviderError};
 use crate::job::{Job, Output, RemoteOperation, TEXT_LIMIT_BYTES};
+use crate::ledger::CallOutcome;
 use crate::money::ReportedCost;
 use crate::operation::{OnUnknownOutcome, Step};
 use crate::ports::Next;
 use crate::state::{Event, State};
+
+/// Whether an uncertain job may still hear of its paid call by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LateNews {
+    /// The provider was given an address to call.
+    Possible,
+    /// It was not, or makes no calls.
+    Impossible,
+}
 
 /// A result that came with the reply to a paid call, or with a callback.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -32,6 +42,7 @@ impl Policy {
         job.apply(Event::IntentStored, now)?;
         job.body.attempts = job.body.attempts.saturating_add(1);
         job.body.started_at.get_or_insert(now);
+        job.body.begin_call(now);
         job.due_at = Some(now);
         Ok(Decision { job, next: Next::Nothing })
     }
@@ -40,10 +51,9 @@ impl Policy {
     /// arrived, so it is not repeated.
     pub fn found_open_intent(&self, mut job: Job, now: Timestamp) -> Decided {
         job.apply(Event::AnswerLost, now)?;
-        job.body.error = Some(JobError::new(
-            ErrorCode::UnknownOutcome,
-            "a worker ended while the paid call was under way; whether it arrived is not known",
-        ));
+        let message = "a worker ended while the paid call was under way; whether it arrived is not known";
+        job.body.end_call(CallOutcome::Unknown, None, Some(message), now);
+        job.body.error = Some(JobError::new(ErrorCode::UnknownOutcome, message));
         Ok(reconcile_now(job, now))
     }
 
@@ -56,6 +66,7 @@ impl Policy {
         now: Timestamp,
     ) -> Decided {
         job.apply(Event::Accepted, now)?;
+        job.body.end_call(CallOutcome::Accepted, Some(&remote.id), None, now);
         job.body.remote = Some(remote);
         job.body.provider_status = status;
         job.body.failures = 0;
@@ -68,6 +79,8 @@ impl Policy {
     /// The reply held the result, which is kept in the spool.
     pub fn received(&self, mut job: Job, received: Received, now: Timestamp) -> Decided {
         job.apply(Event::BytesReceived, now)?;
+        let remote_id = job.body.remote.as_ref().map(|remote| remote.id.clone());
+        job.body.end_call(CallOutcome::Accepted, remote_id.as_deref(), None, now);
         job.body.outputs = received.outputs;
         job.body.text = received.text.filter(|text| text.len() <= TEXT_LIMIT_BYTES);
         job.body.failures = 0;
@@ -80,6 +93,24 @@ impl Policy {
     /// A submit failed before the call (`job.state` is `queued`) or during it.
     pub fn submit_failed(&self, mut job: Job, error: &ProviderError, now: Timestamp, dice: f64) -> Decided {
         job.body.error = Some(error.to_job_error());
+        if job.state == State::Submitting {
+            let outcome = match error {
+                ProviderError::UnknownOutcome { .. } => CallOutcome::Unknown,
+                // The provider answered that it took the work, but not in a way that can be used.
+                ProviderError::Malformed { .. } => CallOutcome::Accepted,
+                ProviderError::NotSent { .. }
+                | ProviderError::Unavailable { .. }
+                | ProviderError::RateLimited { .. }
+                | ProviderError::Rejected { .. }
+                | ProviderError::Invalid { .. }
+                | ProviderError::Unauthorized { .. }
+                | ProviderError::Quota { .. }
+                | ProviderError::ModelRetired { .. }
+                | ProviderError::UnknownOperation { .. }
+                | ProviderError::WorkFailed { .. } => CallOutcome::Refused,
+            };
+            job.body.end_call(outcome, None, Some(&error.to_job_error().message), now);
+        }
         match error {
             ProviderError::UnknownOutcome { .. } if job.state == State::Submitting => {
                 job.apply(Event::AnswerLost, now)?;
@@ -107,8 +138,19 @@ impl Policy {
         }
     }
 
-    /// An uncertain job whose provider cannot be asked: the caller's wish decides, within the operator's limit.
-    pub fn reconcile_blind(&self, mut job: Job, now: Timestamp) -> Decided {
+    /// An uncertain job whose provider cannot be asked. It waits where the caller wishes it, and shortly where the
+    /// provider may still call us; then the caller's wish decides, within the operator's limit.
+    pub fn reconcile_blind(&self, mut job: Job, late_news: LateNews, now: Timestamp) -> Decided {
+        let patience_ms = match (job.body.spec.on_unknown_outcome, late_news) {
+            (OnUnknownOutcome::Hold, _) => self.hold_ms,
+            (OnUnknownOutcome::Fail | OnUnknownOutcome::Resubmit, LateNews::Possible) => self.late_news_ms,
+            (OnUnknownOutcome::Fail | OnUnknownOutcome::Resubmit, LateNews::Impossible) => 0,
+        };
+        let until = job.body.unknown_since().unwrap_or(job.changed_at) + Duration::from_millis(patience_ms);
+        if now < until {
+            job.apply(Event::AskLater, now)?;
+            return Ok(at(job, Step::Reconcile, until));
+        }
         let wants_resubmit = job.body.spec.on_unknown_outcome == OnUnknownOutcome::Resubmit;
         let is_cheap = self.resubmit_below_micro_usd.is_none_or(|limit| job.body.cost.estimated <= limit);
         if wants_resubmit && is_cheap && job.body.attempts < self.retry.max_attempts {

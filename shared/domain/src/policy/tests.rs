@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::*;
 use crate::ids::JobId;
 use crate::job::{Epoch, JobSpec, Output, RemoteOperation};
+use crate::ledger::CallOutcome;
 use crate::money::{Cost, MicroUsd, PriceUnit, UnitPrice};
 use crate::operation::{OnUnknownOutcome, Operation, Priority, Provider};
 use crate::ports::Checked;
@@ -168,7 +169,11 @@ fn inv6_waiting_uses_checks_and_no_attempt() {
     }
     let decision = policy.checked(job, working(), now(), 0.5).unwrap();
     assert_eq!((code(&decision), decision.job.checks), (ErrorCode::Timeout, 60), "the page's limit");
-    assert_eq!(decision.next, Next::Now(Step::Abandon), "the provider is told to stop");
+    assert_eq!(
+        decision.next,
+        Next::At(Step::Abandon, after(120)),
+        "after a late look the provider is told to stop"
+    );
 }
 
 #[test]
@@ -300,14 +305,17 @@ fn a_dead_link_is_asked_for_again_and_a_lying_file_ends_the_job() {
 fn an_uncertain_job_is_submitted_again_only_by_wish_and_below_the_operators_limit() {
     let mut job = Policy::default().found_open_intent(submitting(), now()).unwrap().job;
     assert_eq!(
-        code(&Policy::default().reconcile_blind(job.clone(), now()).unwrap()),
+        code(&Policy::default().reconcile_blind(job.clone(), LateNews::Impossible, now()).unwrap()),
         ErrorCode::UnknownOutcome
     );
     job.body.spec.on_unknown_outcome = OnUnknownOutcome::Resubmit;
-    let decision = Policy::default().reconcile_blind(job.clone(), now()).unwrap();
+    let decision = Policy::default().reconcile_blind(job.clone(), LateNews::Impossible, now()).unwrap();
     assert_eq!((decision.job.state, decision.next), (State::Queued, Next::Now(Step::Submit)));
     let strict = Policy { resubmit_below_micro_usd: Some(MicroUsd(599_999)), ..Policy::default() };
-    assert_eq!(code(&strict.reconcile_blind(job, now()).unwrap()), ErrorCode::UnknownOutcome);
+    assert_eq!(
+        code(&strict.reconcile_blind(job, LateNews::Impossible, now()).unwrap()),
+        ErrorCode::UnknownOutcome
+    );
 }
 
 #[test]
@@ -364,4 +372,129 @@ fn the_longest_name_decides_the_polling_and_advice_comes_last() {
     policy.polling_by = [entry("runway", 3), entry("runway/gen4.5", 2)].into();
     assert_eq!(policy.polling_of(&queued()).interval_ms, 2);
     assert_eq!(queued().epoch, Epoch(0));
+}
+
+fn lost() -> ProviderError {
+    ProviderError::UnknownOutcome { message: "reset".to_owned() }
+}
+
+fn uncertain(wish: OnUnknownOutcome) -> Job {
+    let mut job = submitting();
+    job.body.spec.on_unknown_outcome = wish;
+    Policy::default().submit_failed(job, &lost(), after(5), 0.5).unwrap().job
+}
+
+#[test]
+fn the_ledger_tells_what_became_of_each_paid_call() {
+    let policy = Policy::default();
+    let refused = policy.submit_failed(submitting(), &unavailable(), after(1), 0.5).unwrap().job;
+    let again = policy.begin_submit(refused, after(2)).unwrap().job;
+    let unknown = policy.submit_failed(again, &lost(), after(3), 0.5).unwrap().job;
+    let adopted = policy.adopted(unknown, "r-1", "seen in the console", after(60)).unwrap().job;
+    let calls: Vec<_> = adopted
+        .body
+        .paid_calls
+        .iter()
+        .map(|call| {
+            (call.began_at, call.outcome.unwrap(), call.remote_id.as_deref(), call.evidence.as_deref())
+        })
+        .collect();
+    assert_eq!(
+        calls,
+        [
+            (now(), CallOutcome::Refused, None, Some("the provider is unavailable: busy")),
+            (after(2), CallOutcome::Accepted, Some("r-1"), Some("seen in the console")),
+        ]
+    );
+}
+
+#[test]
+fn the_ledger_is_bounded_and_keeps_what_may_be_paid() {
+    let policy = Policy::default();
+    let mut job = policy.submit_failed(submitting(), &lost(), now(), 0.5).unwrap().job;
+    for second in 0..40 {
+        job.state = State::Queued;
+        job = policy.begin_submit(job, after(second)).unwrap().job;
+        job = policy.submit_failed(job, &unavailable(), after(second), 0.5).unwrap().job;
+    }
+    assert_eq!(job.body.paid_calls.len(), crate::ledger::LEDGER_LIMIT);
+    assert_eq!(job.body.paid_calls[0].outcome, Some(CallOutcome::Unknown));
+}
+
+#[test]
+fn an_uncertain_job_waits_as_long_as_its_caller_or_a_callback_may_need() {
+    let policy = Policy { hold_ms: 600_000, late_news_ms: 60_000, ..Policy::default() };
+    let cases = [
+        (OnUnknownOutcome::Fail, LateNews::Impossible, None),
+        (OnUnknownOutcome::Fail, LateNews::Possible, Some(60)),
+        (OnUnknownOutcome::Resubmit, LateNews::Possible, Some(60)),
+        (OnUnknownOutcome::Hold, LateNews::Impossible, Some(600)),
+        (OnUnknownOutcome::Hold, LateNews::Possible, Some(600)),
+    ];
+    for (wish, news, waits_s) in cases {
+        let decision = policy.reconcile_blind(uncertain(wish), news, after(6)).unwrap();
+        let Some(seconds) = waits_s else {
+            assert_eq!(code(&decision), ErrorCode::UnknownOutcome);
+            continue;
+        };
+        // From when nobody knew, not from each look.
+        assert_eq!(decision.next, Next::At(Step::Reconcile, after(5 + seconds)), "{wish} {news:?}");
+        let later = policy.reconcile_blind(decision.job, news, after(5 + seconds)).unwrap();
+        match wish {
+            OnUnknownOutcome::Resubmit => assert_eq!(later.next, Next::Now(Step::Submit)),
+            OnUnknownOutcome::Fail | OnUnknownOutcome::Hold => {
+                assert_eq!(code(&later), ErrorCode::UnknownOutcome);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_person_adopts_disproves_or_gives_up() {
+    let policy = Policy::default();
+    let resolve = |resolution| policy.resolve(uncertain(OnUnknownOutcome::Hold), resolution, after(7200));
+    let adopted = resolve(Resolution::Adopt { remote_id: "r-1".to_owned() }).unwrap();
+    assert_eq!((adopted.job.state, &adopted.next), (State::Awaiting, &Next::Now(Step::Check)));
+    assert_eq!(adopted.job.body.remote.unwrap().id, "r-1");
+
+    // Two hours later its deadline of an hour is over; the operator means it all the same.
+    let disproved = resolve(Resolution::Disprove).unwrap();
+    assert_eq!((disproved.job.state, &disproved.next), (State::Queued, &Next::Now(Step::Submit)));
+    let begun = policy.begin_submit(disproved.job, after(7201)).unwrap().job;
+    assert_eq!((begun.state, begun.body.attempts), (State::Submitting, 2));
+
+    assert_eq!(code(&resolve(Resolution::GiveUp).unwrap()), ErrorCode::UnknownOutcome);
+    let refused = policy.resolve(awaiting(), Resolution::GiveUp, now());
+    assert_eq!(refused, Err(Unresolvable::NotUncertain { state: State::Awaiting }));
+}
+
+#[test]
+fn after_a_timeout_there_is_one_late_look_and_then_the_provider_is_told_to_stop() {
+    let policy = Policy { salvage_ms: 30_000, ..Policy::default() };
+    let decision = policy.checked(awaiting(), working(), after(601), 0.5).unwrap();
+    assert_eq!(code(&decision), ErrorCode::Timeout);
+    assert_eq!(decision.next, Next::At(Step::Abandon, after(631)));
+    assert!(policy.is_worth_a_late_look(&decision.job));
+    let never = Policy { salvage_ms: 0, ..Policy::default() };
+    assert!(!never.is_worth_a_late_look(&decision.job));
+    let mut cancelled = awaiting();
+    cancelled.apply(Event::Cancelled, now()).unwrap();
+    assert!(!policy.is_worth_a_late_look(&cancelled));
+    // What was saved is the failed job's; its state is final (INV-3).
+    let saved = policy.salvaged(decision.job.clone(), Vec::new(), None);
+    assert_eq!((saved.job.state, saved.next), (State::Failed, Next::Nothing));
+}
+
+#[test]
+fn a_replayed_job_is_a_new_one_with_the_same_wish() {
+    let policy = Policy::default();
+    let mut dead = queued();
+    dead.body.failures = policy.retry.max_failures;
+    let dead = policy.submit_failed(dead, &unavailable(), after(10), 0.5).unwrap().job;
+    assert!(dead.is_dead_letter());
+    let again = dead.replayed(JobId::new(), dead.body.trace.clone(), after(86_400));
+    assert_eq!((again.state, again.body.attempts, again.body.error.as_ref()), (State::Queued, 0, None));
+    assert_eq!(again.body.spec.start_deadline, after(86_400 + 3600));
+    assert_eq!(again.body.replay_of.as_ref(), Some(&dead.id));
+    assert_eq!((again.body.cost.actual, again.body.cost.estimated), (None, dead.body.cost.estimated));
 }

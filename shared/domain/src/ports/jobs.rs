@@ -49,9 +49,23 @@ pub enum Admission {
     KeyReused(JobId),
 }
 
+/// Among which jobs of a workspace a list looks.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Among {
+    /// All.
+    #[default]
+    All,
+    /// Those that are uncertain.
+    Uncertain,
+    /// Those that failed as `exhausted` and were neither replayed nor purged.
+    DeadLetters,
+}
+
 /// Which jobs to list. Newest first.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct JobFilter {
+    /// Among these.
+    pub among: Among,
     /// Only in this state.
     pub state: Option<State>,
     /// Only this operation.
@@ -114,6 +128,10 @@ pub trait JobStore: Send + Sync {
     async fn hasten(&self, id: &JobId) -> Result<bool, StoreUnavailable>;
     /// Writes a decision about `before` that no claim's holder made, unless the job has changed since. Whether it did.
     async fn decide(&self, before: &Job, after: Job, next: Next) -> Result<bool, StoreUnavailable>;
+    /// Takes jobs out of the workspace's dead letters; their records stay. How many were there.
+    async fn strike(&self, workspace: &WorkspaceId, ids: &[JobId]) -> Result<u64, StoreUnavailable>;
+    /// Forgets a job of this workspace that has ended. Whether there was one.
+    async fn forget(&self, workspace: &WorkspaceId, id: &JobId) -> Result<bool, StoreUnavailable>;
     /// An asset of this workspace.
     async fn asset(&self, workspace: &WorkspaceId, id: &AssetId) -> Result<Option<Asset>, StoreUnavailable>;
     /// Whether the store answers now.

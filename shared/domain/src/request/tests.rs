@@ -112,6 +112,13 @@ fn an_optional_prompt_may_be_absent_or_empty() {
 }
 
 #[test]
+fn a_delay_counts_from_the_request_to_the_millisecond() {
+    let parsed = good(video(json!({"delay_ms": 1_500, "deadline_s": 60})));
+    assert_eq!(parsed.spec.run_at, Some("2026-11-22T12:00:01.5Z".parse().unwrap()));
+    assert_eq!(parsed.spec.start_deadline, "2026-11-22T12:01:01.5Z".parse().unwrap());
+}
+
+#[test]
 fn a_start_in_the_past_is_now() {
     let parsed = good(video(json!({"run_at": "2020-01-01T00:00:00Z", "deadline_s": 60})));
     assert_eq!(parsed.spec.start_deadline, "2026-11-22T12:01:00Z".parse().unwrap());
@@ -258,6 +265,13 @@ fn each_problem_names_its_field_and_what_would_be_right() {
         (video(json!({"run_at": "tomorrow"})), "run_at", "`tomorrow`", "RFC 3339"),
         (video(json!({"run_at": "2026-11-23T12:00:00"})), "run_at", "2026-11-23T12:00:00", "RFC 3339"),
         (video(json!({"run_at": "2026-12-22T12:00:01Z"})), "run_at", "30 days", "30 days"),
+        (video(json!({"delay_ms": -1})), "delay_ms", "is -1", "0 to 2592000000"),
+        (
+            video(json!({"delay_ms": 5, "run_at": "2026-11-23T12:00:00Z"})),
+            "delay_ms",
+            "beside `run_at`",
+            "one of",
+        ),
         (video(json!({"run_at": 1_800_000_000})), "run_at", "a number", "a string"),
         (video(json!({"deadline_s": 0})), "deadline_s", "is 0", "from 1 to 86400"),
         (video(json!({"deadline_s": 86_401})), "deadline_s", "is 86401", "from 1 to 86400"),
@@ -356,6 +370,7 @@ fn another_wish_has_another_fingerprint() {
         json!({"priority": "low"}),
         json!({"deadline_s": 3600}),
         json!({"run_at": "2026-11-23T00:00:00Z"}),
+        json!({"delay_ms": 1}),
         json!({"capture_prompt": false}),
         json!({"on_unknown_outcome": "resubmit"}),
         json!({"model": "gen4.5"}),

@@ -171,7 +171,7 @@ impl Claim for RedisClaim {
         let now = Timestamp::now();
         let ended = (!was.is_terminal() && is.is_terminal()).then(|| job.clone());
         let id = job.id.clone();
-        let verdict = Verdict::ending(&self.job.body, job, &next, &self.source, self.engine.retention(), now);
+        let verdict = Verdict::ending(&self.job, job, &next, &self.source, self.engine.retention(), now);
         let outcome = self.write(verdict).await;
         self.close();
         outcome?;
@@ -220,7 +220,7 @@ impl RedisClaim {
                 return Ok(Err(ClaimError::Stale(Some(Box::new(before)))));
             };
             let verdict =
-                Verdict::ending(&before.body, after, &next, &Source::Outside, self.engine.retention(), now);
+                Verdict::ending(&before, after, &next, &Source::Outside, self.engine.retention(), now);
             let Ok(verdict) = verdict else { return Ok(Err(ClaimError::GaveUp)) };
             let written =
                 settle::send(&mut self.engine.redis.commands(), &self.engine.redis.keys, &[verdict]).await?;
