@@ -63,7 +63,9 @@ pub(crate) const MAX_INLINE_IMAGE_BYTES: usize = 3_300_000;
 /// Largest image by URL, and so the largest that it is made for.
 pub(crate) const MAX_IMAGE_BYTES: usize = 16_000_000;
 
-const CREDIT_MICRO_USD: f64 = 10_000.0;
+/// The published price of a credit.
+pub(crate) const CREDIT_MICRO_USD: u32 = 10_000;
+
 const MAX_PROMPT_UNITS: usize = 1_000;
 const MAX_IMAGE_URL_CHARS: usize = 2_048;
 const IMAGE_TYPES: [&str; 3] = ["image/jpeg", "image/png", "image/webp"];
@@ -81,6 +83,12 @@ impl Runway {
     fn headers(&self, key: &ProviderKey) -> Result<Vec<Header>, ProviderError> {
         let version = Header::plain("x-runway-version", self.options.api_version.as_str());
         Ok(vec![key_header("authorization", "Bearer ", key)?, version])
+    }
+
+    fn usd(&self, credits: f64) -> Option<ReportedCost> {
+        let micro_usd = (credits * f64::from(self.options.credit_micro_usd)).round();
+        (micro_usd.is_finite() && micro_usd >= 0.0)
+            .then_some(ReportedCost::Amount(MicroUsd(micro_usd as u64)))
     }
 
     fn task_call(
@@ -200,8 +208,11 @@ impl Wire for Runway {
         let Some(status) = body.get("status").and_then(Value::as_str) else {
             return Err(malformed(reply.head.status, "the task names no status"));
         };
-        let cost =
-            body.get("cost").and_then(|cost| cost.get("credits")).and_then(Value::as_f64).and_then(usd);
+        let cost = body
+            .get("cost")
+            .and_then(|cost| cost.get("credits"))
+            .and_then(Value::as_f64)
+            .and_then(|credits| self.usd(credits));
         let found = match status {
             "SUCCEEDED" => {
                 Checked::Ready { outputs: outputs(&body, reply)?, status: status.to_owned(), cost }
@@ -366,11 +377,6 @@ fn failure(task: &Value) -> ProviderError {
 fn percent(progress: f64) -> Option<u8> {
     // Within 0 to 100 the conversion is exact.
     (progress.is_finite()).then(|| (progress.clamp(0.0, 1.0) * 100.0).round() as u8)
-}
-
-fn usd(credits: f64) -> Option<ReportedCost> {
-    (credits.is_finite() && credits >= 0.0)
-        .then(|| ReportedCost::Amount(MicroUsd((credits * CREDIT_MICRO_USD).round() as u64)))
 }
 
 #[cfg(test)]

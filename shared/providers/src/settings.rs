@@ -86,6 +86,8 @@ pub struct RunwayOptions {
     pub max_inline_image_bytes: usize,
     /// Largest image at all. The provider states it for images by URL only; its uploads take more.
     pub max_image_bytes: usize,
+    /// What a credit costs, in millionths of a dollar: tasks report credits.
+    pub credit_micro_usd: u32,
 }
 
 impl Default for RunwayOptions {
@@ -95,6 +97,7 @@ impl Default for RunwayOptions {
             resubmit_on_load_shedding: false,
             max_inline_image_bytes: runway::MAX_INLINE_IMAGE_BYTES,
             max_image_bytes: runway::MAX_IMAGE_BYTES,
+            credit_micro_usd: runway::CREDIT_MICRO_USD,
         }
     }
 }

@@ -157,6 +157,9 @@ pub struct OptionSpec {
     /// Most entries of a list.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_items: Option<usize>,
+    /// Values of other options beside which it cannot be given; `false` is as good as absent.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub not_with: BTreeMap<String, Vec<Value>>,
     /// What a file must be.
     #[serde(default, skip_serializing_if = "FileRule::is_empty")]
     pub file: FileRule,

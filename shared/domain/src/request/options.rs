@@ -21,9 +21,31 @@ pub(super) fn check(
     for (name, spec) in options {
         let field = format!("{path}.{name}");
         match given.get(name) {
-            Some(value) => check_value(spec, value, &field, problems),
+            Some(value) => {
+                check_value(spec, value, &field, problems);
+                check_company(spec, value, given, &field, problems);
+            }
             None if spec.is_required => problems.push(field, "is missing", expected(spec)),
             None => {}
+        }
+    }
+}
+
+/// Whether another option has a value that this one does not go with.
+fn check_company(
+    spec: &OptionSpec,
+    value: &Value,
+    given: &Map<String, Value>,
+    field: &str,
+    problems: &mut Problems,
+) {
+    if *value == Value::Bool(false) {
+        return;
+    }
+    for (other, refused) in &spec.not_with {
+        if let Some(beside) = given.get(other).filter(|beside| refused.contains(beside)) {
+            let problem = format!("is given beside `{other}` {beside}");
+            problems.push(field, problem, format!("none, or another `{other}`"));
         }
     }
 }

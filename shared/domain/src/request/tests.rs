@@ -265,6 +265,13 @@ fn each_problem_names_its_field_and_what_would_be_right() {
         (video(json!({"run_at": "tomorrow"})), "run_at", "`tomorrow`", "RFC 3339"),
         (video(json!({"run_at": "2026-11-23T12:00:00"})), "run_at", "2026-11-23T12:00:00", "RFC 3339"),
         (video(json!({"run_at": "2026-12-22T12:00:01Z"})), "run_at", "30 days", "30 days"),
+        (
+            json!({"operation": "video_gen", "provider": "luma", "model": "ray-3.2", "prompt": "x",
+                "config": {"loop": true, "duration": "10s"}}),
+            "config.loop",
+            "beside `duration` \"10s\"",
+            "another `duration`",
+        ),
         (video(json!({"delay_ms": -1})), "delay_ms", "is -1", "0 to 2592000000"),
         (
             video(json!({"delay_ms": 5, "run_at": "2026-11-23T12:00:00Z"})),

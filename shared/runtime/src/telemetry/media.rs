@@ -89,7 +89,10 @@ fn of_request(job: &Job) -> Vec<KeyValue> {
         KeyValue::new(names::MEDIA_JOB_STATUS, job.state.as_str()),
         KeyValue::new(names::MEDIA_ATTEMPT, i64::from(job.body.attempts)),
         KeyValue::new(names::MEDIA_POLL_COUNT, i64::from(job.checks)),
-        KeyValue::new(names::MEDIA_INPUT_COUNT, i64::from(spec.input.is_some())),
+        KeyValue::new(
+            names::MEDIA_INPUT_COUNT,
+            i64::try_from(usize::from(spec.input.is_some()) + spec.files.len()).unwrap_or(i64::MAX),
+        ),
         KeyValue::new(super::WORKSPACE_ID, job.body.workspace_id.to_string()),
         KeyValue::new(names::GEN_AI_OPERATION_NAME, spec.operation.gen_ai_name()),
         KeyValue::new(names::GEN_AI_PROVIDER_NAME, spec.provider.as_str()),
