@@ -77,8 +77,9 @@ pub async fn run(
     let stop = shutdown.token();
     let end = CancellationToken::new();
     let (jobs, listening) = RedisJobStore::start(redis.clone(), end.clone());
-    let advised = settings.catalogue.load()?.polling_overrides();
-    let policy = Arc::new(Policy { advised, ..settings.policy });
+    let catalogue = settings.catalogue.load()?;
+    let (advised, result_lifetimes) = (catalogue.polling_overrides(), catalogue.result_lifetimes());
+    let policy = Arc::new(Policy { advised, result_lifetimes, ..settings.policy });
     let poller: Arc<dyn StepHandler> = Arc::new(Poller {
         policy: policy.clone(),
         providers: Arc::new(Registry::new(&settings.providers, Exceptions::default())?),

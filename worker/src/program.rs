@@ -94,8 +94,9 @@ pub async fn run(
     // Paid bytes may still be on their way into the spool while steps drain.
     let end = CancellationToken::new();
     let (jobs, listening) = RedisJobStore::start(redis.clone(), end.clone());
-    let advised = settings.catalogue.load()?.polling_overrides();
-    let policy = Arc::new(Policy { advised, ..settings.policy });
+    let catalogue = settings.catalogue.load()?;
+    let (advised, result_lifetimes) = (catalogue.polling_overrides(), catalogue.result_lifetimes());
+    let policy = Arc::new(Policy { advised, result_lifetimes, ..settings.policy });
     let worker: Arc<dyn StepHandler> = Arc::new(Worker {
         policy: policy.clone(),
         providers: Arc::new(Registry::new(&settings.providers, settings.allow_hosts.clone())?),

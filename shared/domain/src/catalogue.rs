@@ -16,6 +16,7 @@ mod stability_tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde::Deserialize;
 
@@ -44,6 +45,7 @@ const BUILTIN: &[(&str, &str)] = &[
 pub struct Catalogue {
     models: Vec<Arc<Model>>,
     open: Vec<OpenModels>,
+    result_lifetimes: BTreeMap<Provider, Duration>,
 }
 
 /// A model for a job.
@@ -97,7 +99,7 @@ impl Catalogue {
     pub fn from_files<'a>(
         files: impl IntoIterator<Item = (&'a str, &'a str)>,
     ) -> Result<Self, CatalogueError> {
-        let mut catalogue = Self { models: Vec::new(), open: Vec::new() };
+        let mut catalogue = Self { models: Vec::new(), open: Vec::new(), result_lifetimes: BTreeMap::new() };
         for (file, text) in files {
             let wrong = |problem: String| CatalogueError { file: file.to_owned(), problem };
             let entries: ProviderFile = toml::from_str(text).map_err(|error| wrong(error.to_string()))?;
@@ -108,7 +110,11 @@ impl Catalogue {
     }
 
     fn take(&mut self, entries: ProviderFile) -> Result<(), String> {
-        let ProviderFile { provider, pixels_per_megapixel, options, model, open_models } = entries;
+        let ProviderFile { provider, pixels_per_megapixel, result_lifetime_s, options, model, open_models } =
+            entries;
+        if let Some(seconds) = result_lifetime_s {
+            self.result_lifetimes.insert(provider, Duration::from_secs(seconds));
+        }
         for entry in model {
             self.models.push(Arc::new(entry.resolve(provider, pixels_per_megapixel, &options)?));
         }
@@ -198,6 +204,11 @@ impl Catalogue {
         self.models().filter_map(own).chain(open).collect()
     }
 
+    /// How long links to results work at least, by provider. Results of the others come with an answer.
+    pub fn result_lifetimes(&self) -> BTreeMap<Provider, Duration> {
+        self.result_lifetimes.clone()
+    }
+
     fn serving(&self, provider: Provider, operation: Operation) -> impl Iterator<Item = &Arc<Model>> {
         self.models
             .iter()
@@ -269,6 +280,9 @@ struct ProviderFile {
     /// How the provider counts, for prices a megapixel.
     #[serde(default)]
     pixels_per_megapixel: Option<u64>,
+    /// How long a link to a result works at least.
+    #[serde(default)]
+    result_lifetime_s: Option<u64>,
     /// Options that several models share, by name.
     #[serde(default)]
     options: BTreeMap<String, OptionSpec>,

@@ -190,6 +190,9 @@ pub struct JobBody {
     /// Finished, not stored.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub outputs: Vec<Output>,
+    /// When the first of their links stops to work, as far as the provider tells; absent where they are in the spool.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub outputs_expire_at: Option<Timestamp>,
     /// Stored.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub assets: Vec<Asset>,
@@ -220,6 +223,12 @@ pub struct JobBody {
 }
 
 impl JobBody {
+    /// Forgets results that are stored, or will never be.
+    pub fn clear_outputs(&mut self) {
+        self.outputs.clear();
+        self.outputs_expire_at = None;
+    }
+
     /// How long the job was given to start.
     pub fn start_window(&self) -> Duration {
         let from = self.spec.run_at.map_or(self.created_at, |run_at| run_at.max(self.created_at));
@@ -261,6 +270,7 @@ impl Job {
                 remote: None,
                 provider_status: None,
                 outputs: Vec::new(),
+                outputs_expire_at: None,
                 assets: Vec::new(),
                 text: None,
                 replay_of: None,

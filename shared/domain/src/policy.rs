@@ -3,10 +3,12 @@
 mod check;
 mod deliver;
 mod resolve;
+mod retry;
 mod salvage;
 mod submit;
 
 pub use resolve::{Resolution, Unresolvable};
+pub use retry::{FaultKind, Retry, RetryOverride};
 pub use submit::{LateNews, Received};
 
 use std::collections::BTreeMap;
@@ -18,7 +20,7 @@ use crate::Timestamp;
 use crate::error::{ErrorCode, JobError, ProviderError};
 use crate::job::Job;
 use crate::money::MicroUsd;
-use crate::operation::Step;
+use crate::operation::{Provider, Step};
 use crate::ports::Next;
 use crate::state::{Event, IllegalTransition, State};
 
@@ -40,28 +42,6 @@ impl Default for Polling {
     }
 }
 
-/// How passing faults are tried again.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Retry {
-    /// First delay; doubles from there.
-    pub base_ms: u64,
-    /// Longest delay, also for a provider's hint.
-    pub cap_ms: u64,
-    /// Tries of one step before the job is `exhausted`. Rate limits and an absent asset store do not count.
-    pub max_failures: u16,
-    /// Paid calls of one job, at most.
-    pub max_attempts: u16,
-    /// Claims without a verdict before a job counts as poison: each may be a process that died of it.
-    pub max_deliveries: u16,
-}
-
-impl Default for Retry {
-    fn default() -> Self {
-        Self { base_ms: 1_000, cap_ms: 60_000, max_failures: 5, max_attempts: 5, max_deliveries: 5 }
-    }
-}
-
 /// All limits of a process.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -73,8 +53,13 @@ pub struct Policy {
     /// What the catalogue advises by `provider/model`, or by `provider/*/operation` for models that are not listed; the operator's own entries win, `polling` does not.
     #[serde(skip)]
     pub advised: BTreeMap<String, Polling>,
-    /// For every step.
+    /// How long links to results work at least, from the catalogue.
+    #[serde(skip)]
+    pub result_lifetimes: BTreeMap<Provider, Duration>,
+    /// For every step and fault.
     pub retry: Retry,
+    /// What differs from it for faults of a kind.
+    pub retry_by: BTreeMap<FaultKind, RetryOverride>,
     /// `resubmit` after an unknown outcome is honoured only up to this estimate, in millionths of a dollar.
     pub resubmit_below_micro_usd: Option<MicroUsd>,
     /// How long an uncertain job with `on_unknown_outcome: "hold"` waits for somebody who decides. A day.
@@ -93,7 +78,9 @@ impl Default for Policy {
             polling: Polling::default(),
             polling_by: BTreeMap::new(),
             advised: BTreeMap::new(),
+            result_lifetimes: BTreeMap::new(),
             retry: Retry::default(),
+            retry_by: BTreeMap::new(),
             resubmit_below_micro_usd: None,
             hold_ms: 24 * 3600 * 1000,
             late_news_ms: 60_000,
@@ -177,7 +164,7 @@ impl Policy {
             (_, State::Submitting) => self.found_open_intent(job, now),
             (_, State::Queued) => {
                 job.body.error = Some(JobError::new(ErrorCode::Exhausted, message));
-                self.count_and_retry_submit(job, None, now, dice)
+                self.count_and_retry_submit(job, FaultKind::Unavailable, now, dice)
             }
             (_, State::Awaiting) => self.check_failed(
                 job,
@@ -226,34 +213,8 @@ impl Policy {
                 ));
             }
         }
-        let retry = [
-            ("base_ms", self.retry.base_ms),
-            ("cap_ms", self.retry.cap_ms),
-            ("max_failures", u64::from(self.retry.max_failures)),
-            ("max_attempts", u64::from(self.retry.max_attempts)),
-            ("max_deliveries", u64::from(self.retry.max_deliveries)),
-        ];
-        for (key, _) in retry.into_iter().filter(|(_, value)| *value == 0) {
-            problems.push((format!("retry.{key}"), "0 would try nothing", "at least 1 would be right"));
-        }
+        problems.extend(retry::problems(&self.retry, &self.retry_by));
         problems
-    }
-}
-
-impl Retry {
-    fn cap(&self) -> Duration {
-        Duration::from_millis(self.cap_ms)
-    }
-
-    /// The wait before the next try: the provider's hint, or doubling from the base; half of it fixed and half by
-    /// `dice` (0 to 1), never over the cap.
-    pub fn delay(&self, failures: u16, hint: Option<Duration>, dice: f64) -> Duration {
-        if let Some(hint) = hint {
-            return hint.clamp(Duration::from_millis(1), self.cap());
-        }
-        let doublings = u32::from(failures.saturating_sub(1)).min(16);
-        let full = Duration::from_millis(self.base_ms.saturating_mul(1 << doublings)).min(self.cap());
-        full.mul_f64(0.5 + dice.clamp(0.0, 1.0) / 2.0)
     }
 }
 
@@ -275,7 +236,7 @@ fn reconcile_now(job: Job, now: Timestamp) -> Decision {
 fn fail(mut job: Job, error: JobError, now: Timestamp) -> Decided {
     job.apply(Event::Failed, now)?;
     job.body.error = Some(error);
-    job.body.outputs.clear();
+    job.body.clear_outputs();
     Ok(Decision { job, next: Next::Nothing })
 }
 

@@ -189,7 +189,7 @@ impl JobStore for RedisJobStore {
             let mut after = before.clone();
             let was = after.state;
             after.apply(Event::Cancelled, now).map_err(unavailable)?;
-            after.body.outputs.clear();
+            after.body.clear_outputs();
             let runs_at_provider = after.body.remote.is_some() && was == State::Awaiting;
             let next = if runs_at_provider { Next::Now(Step::Abandon) } else { Next::Nothing };
             if self.decide(&before, after.clone(), next).await? {

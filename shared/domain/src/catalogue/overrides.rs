@@ -25,6 +25,9 @@ struct ProviderOverride {
     name: Provider,
     #[serde(default)]
     pixels_per_megapixel: Option<u64>,
+    /// How long a link to a result works at least.
+    #[serde(default)]
+    result_lifetime_s: Option<u64>,
     /// Options that the models below share.
     #[serde(default)]
     options: BTreeMap<String, OptionSpec>,
@@ -73,11 +76,12 @@ impl Catalogue {
     }
 
     fn lay_over(&mut self, entry: ProviderOverride) -> Result<(), String> {
-        let ProviderOverride { name, pixels_per_megapixel, options, model, patch } = entry;
+        let ProviderOverride { name, pixels_per_megapixel, result_lifetime_s, options, model, patch } = entry;
         let before = self.models.len();
         self.take(ProviderFile {
             provider: name,
             pixels_per_megapixel,
+            result_lifetime_s,
             options,
             model,
             open_models: Vec::new(),

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use super::{Decided, Decision, Policy, Received, at, fail, step_now};
+use super::{Decided, Decision, FaultKind, Policy, Received, at, fail, step_now};
 use crate::Timestamp;
 use crate::error::{ErrorCode, JobError, ProviderError};
-use crate::job::{Job, Output, TEXT_LIMIT_BYTES};
+use crate::job::{Job, Output, OutputSource, TEXT_LIMIT_BYTES};
 use crate::money::ReportedCost;
 use crate::operation::Step;
 use crate::ports::{Checked, Next};
@@ -26,7 +26,7 @@ impl Policy {
             }
             Checked::Ready { outputs, status, cost } => {
                 job.body.provider_status = Some(status);
-                ready(job, outputs, cost, now)
+                self.ready(job, outputs, cost, now)
             }
             Checked::Failed { error, cost } => {
                 job.body.cost.settle(cost);
@@ -34,7 +34,7 @@ impl Policy {
                 job.body.provider_status = error.to_job_error().provider_status;
                 match error {
                     ProviderError::WorkFailed { is_retryable: true, .. } => {
-                        self.count_and_retry_submit(job, None, now, dice)
+                        self.count_and_retry_submit(job, FaultKind::WorkFailed, now, dice)
                     }
                     other => fail(job, other.to_job_error(), now),
                 }
@@ -45,7 +45,7 @@ impl Policy {
     /// A callback brought the result of waiting work. Nobody asked, so that no check is used.
     pub fn received_unasked(&self, mut job: Job, received: Received, now: Timestamp) -> Decided {
         job.body.text = received.text.filter(|text| text.len() <= TEXT_LIMIT_BYTES);
-        ready(job, received.outputs, received.cost, now)
+        self.ready(job, received.outputs, received.cost, now)
     }
 
     /// A check got no usable answer. That says nothing about the work: the job goes on waiting.
@@ -68,9 +68,9 @@ impl Policy {
                     ProviderError::RateLimited { retry_after, .. } => *retry_after,
                     _ => None,
                 };
+                let retry = self.retry_of(FaultKind::of(error));
                 let interval = Duration::from_millis(self.polling_of(&job).interval_ms);
-                let delay =
-                    self.retry.delay(job.body.failures, hint, dice).max(interval.min(self.retry.cap()));
+                let delay = retry.delay(job.body.failures, hint, dice).max(interval.min(retry.cap()));
                 job.apply(Event::StillWorking, now)?;
                 let due = (now + delay).min(self.polling_deadline(&job));
                 Ok(at(job, Step::Check, due))
@@ -126,19 +126,30 @@ impl Policy {
             .min(self.polling_deadline(job))
             .max(now)
     }
-}
 
-fn ready(mut job: Job, outputs: Vec<Output>, cost: Option<ReportedCost>, now: Timestamp) -> Decided {
-    job.body.cost.settle(cost);
-    if outputs.is_empty() {
-        let error = JobError::new(ErrorCode::Malformed, "the provider reports success without a result");
-        return fail(job, error, now);
+    fn ready(
+        &self,
+        mut job: Job,
+        outputs: Vec<Output>,
+        cost: Option<ReportedCost>,
+        now: Timestamp,
+    ) -> Decided {
+        job.body.cost.settle(cost);
+        if outputs.is_empty() {
+            let error = JobError::new(ErrorCode::Malformed, "the provider reports success without a result");
+            return fail(job, error, now);
+        }
+        // It was ready at the last look at the earliest, and its link is as old.
+        let since = job.changed_at;
+        job.apply(Event::Ready, now)?;
+        let has_link = outputs.iter().any(|output| matches!(output.source, OutputSource::Link(_)));
+        let lifetime = self.result_lifetimes.get(&job.body.spec.provider).filter(|_| has_link);
+        job.body.outputs_expire_at = lifetime.map(|lifetime| since + *lifetime);
+        job.body.outputs = outputs;
+        job.body.failures = 0;
+        job.body.waits = 0;
+        job.body.error = None;
+        job.progress_percent = Some(100);
+        Ok(step_now(job, Step::Deliver, now))
     }
-    job.apply(Event::Ready, now)?;
-    job.body.outputs = outputs;
-    job.body.failures = 0;
-    job.body.waits = 0;
-    job.body.error = None;
-    job.progress_percent = Some(100);
-    Ok(step_now(job, Step::Deliver, now))
 }

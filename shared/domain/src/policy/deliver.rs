@@ -1,6 +1,6 @@
 //! Decisions of a delivery: what is paid for is not given up because a store is away.
 
-use super::{Decided, Decision, Policy, SourceFault, at, fail};
+use super::{Decided, Decision, FaultKind, Policy, SourceFault, at, fail};
 use crate::Timestamp;
 use crate::error::JobError;
 use crate::job::Job;
@@ -13,7 +13,7 @@ impl Policy {
     pub fn store_failed(&self, mut job: Job, now: Timestamp, dice: f64) -> Decided {
         job.apply(Event::StoreLater, now)?;
         job.body.waits = job.body.waits.saturating_add(1);
-        let due = now + self.retry.delay(job.body.waits, None, dice);
+        let due = now + self.retry_of(FaultKind::Store).delay(job.body.waits, None, dice);
         Ok(at(job, Step::Deliver, due))
     }
 
@@ -26,16 +26,17 @@ impl Policy {
         now: Timestamp,
         dice: f64,
     ) -> Decided {
+        let retry = self.retry_of(FaultKind::Source);
         job.body.failures = job.body.failures.saturating_add(1);
-        if fault == SourceFault::Final || job.body.failures >= self.retry.max_failures {
+        if fault == SourceFault::Final || job.body.failures >= retry.max_failures {
             return fail(job, error, now);
         }
         job.body.error = Some(error);
-        let due = now + self.retry.delay(job.body.failures, None, dice);
+        let due = now + retry.delay(job.body.failures, None, dice);
         if fault == SourceFault::Gone && job.body.remote.is_some() {
             // A fresh look at the provider's operation gives a fresh link.
             job.apply(Event::LinkExpired, now)?;
-            job.body.outputs.clear();
+            job.body.clear_outputs();
             return Ok(at(job, Step::Check, due));
         }
         job.apply(Event::StoreLater, now)?;
@@ -46,7 +47,7 @@ impl Policy {
     pub fn delivered(&self, mut job: Job, assets: Vec<crate::asset::Asset>, now: Timestamp) -> Decided {
         job.apply(Event::Stored, now)?;
         job.body.assets = assets;
-        job.body.outputs.clear();
+        job.body.clear_outputs();
         job.body.error = None;
         job.body.failures = 0;
         job.body.waits = 0;

@@ -1,7 +1,7 @@
 //! Decisions of the late look after a timeout. The job has failed and stays so (INV-3); what was paid for is kept all the
 //! same, as assets of the failed job.
 
-use super::{Decision, Policy};
+use super::{Decision, FaultKind, Policy};
 use crate::Timestamp;
 use crate::asset::Asset;
 use crate::error::ErrorCode;
@@ -31,7 +31,7 @@ impl Policy {
     /// The late look brought the result, but it could not be stored now.
     pub fn salvage_later(&self, mut job: Job, now: Timestamp, dice: f64) -> Decision {
         job.body.waits = job.body.waits.saturating_add(1);
-        let due = now + self.retry.delay(job.body.waits, None, dice);
+        let due = now + self.retry_of(FaultKind::Store).delay(job.body.waits, None, dice);
         Decision { job, next: Next::At(Step::Abandon, due) }
     }
 }

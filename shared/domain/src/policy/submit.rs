@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Decided, Decision, Policy, at, fail, last_fault_or, reconcile_now, step_now};
+use super::{Decided, Decision, FaultKind, Policy, at, fail, last_fault_or, reconcile_now, step_now};
 use crate::Timestamp;
 use crate::error::{ErrorCode, JobError, ProviderError};
 use crate::job::{Job, Output, RemoteOperation, TEXT_LIMIT_BYTES};
@@ -118,7 +118,7 @@ impl Policy {
             }
             ProviderError::RateLimited { retry_after, .. } => {
                 job.body.waits = job.body.waits.saturating_add(1);
-                let delay = self.retry.delay(job.body.waits, *retry_after, dice);
+                let delay = self.retry_of(FaultKind::RateLimited).delay(job.body.waits, *retry_after, dice);
                 // The provider did not take the work: the call was no attempt.
                 job.body.attempts = job.body.attempts.saturating_sub(1);
                 self.retry_submit(job, delay, now)
@@ -126,7 +126,9 @@ impl Policy {
             ProviderError::NotSent { .. }
             | ProviderError::Unavailable { .. }
             | ProviderError::WorkFailed { is_retryable: true, .. }
-            | ProviderError::UnknownOutcome { .. } => self.count_and_retry_submit(job, None, now, dice),
+            | ProviderError::UnknownOutcome { .. } => {
+                self.count_and_retry_submit(job, FaultKind::of(error), now, dice)
+            }
             ProviderError::Rejected { .. }
             | ProviderError::Invalid { .. }
             | ProviderError::Unauthorized { .. }
@@ -165,16 +167,20 @@ impl Policy {
     pub(super) fn count_and_retry_submit(
         &self,
         mut job: Job,
-        hint: Option<Duration>,
+        kind: FaultKind,
         now: Timestamp,
         dice: f64,
     ) -> Decided {
+        let retry = self.retry_of(kind);
         job.body.failures = job.body.failures.saturating_add(1);
-        if job.body.failures >= self.retry.max_failures || job.body.attempts >= self.retry.max_attempts {
+        if job.body.failures >= retry.max_failures
+            || job.body.attempts >= retry.max_attempts
+            || self.is_over_time(&job, now)
+        {
             let error = last_fault_or(&job, ErrorCode::Exhausted, "all attempts failed");
             return fail(job, JobError { code: ErrorCode::Exhausted, ..error }, now);
         }
-        let delay = self.retry.delay(job.body.failures, hint, dice);
+        let delay = retry.delay(job.body.failures, None, dice);
         self.retry_submit(job, delay, now)
     }
 
@@ -186,7 +192,7 @@ impl Policy {
         }
         job.apply(Event::RetryLater, now)?;
         job.body.remote = None;
-        job.body.outputs.clear();
+        job.body.clear_outputs();
         job.checks = 0;
         job.progress_percent = None;
         Ok(at(job, Step::Submit, due))

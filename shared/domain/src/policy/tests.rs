@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::ids::JobId;
-use crate::job::{Epoch, JobSpec, Output, RemoteOperation};
+use crate::job::{Epoch, JobSpec, Output, OutputSource, RemoteOperation};
 use crate::ledger::CallOutcome;
 use crate::money::{Cost, MicroUsd, PriceUnit, UnitPrice};
 use crate::operation::{OnUnknownOutcome, Operation, Priority, Provider};
@@ -466,6 +466,42 @@ fn a_person_adopts_disproves_or_gives_up() {
     assert_eq!(code(&resolve(Resolution::GiveUp).unwrap()), ErrorCode::UnknownOutcome);
     let refused = policy.resolve(awaiting(), Resolution::GiveUp, now());
     assert_eq!(refused, Err(Unresolvable::NotUncertain { state: State::Awaiting }));
+}
+
+#[test]
+fn each_kind_of_fault_has_its_own_patience_and_all_have_one_end() {
+    let short = RetryOverride { base_ms: Some(10), max_failures: Some(2), ..RetryOverride::default() };
+    let policy = Policy { retry_by: BTreeMap::from([(FaultKind::NotSent, short)]), ..Policy::default() };
+    let refused = ProviderError::NotSent { message: "refused".to_owned() };
+    let first = policy.submit_failed(submitting(), &refused, now(), 1.0).unwrap();
+    assert_eq!(first.next, Next::At(Step::Submit, now() + Duration::from_millis(10)));
+    let busy = policy.submit_failed(submitting(), &unavailable(), now(), 1.0).unwrap();
+    assert_eq!(busy.next, Next::At(Step::Submit, after(1)), "others are as before");
+    let again = policy.begin_submit(first.job, now()).unwrap().job;
+    assert_eq!(code(&policy.submit_failed(again, &refused, now(), 1.0).unwrap()), ErrorCode::Exhausted);
+
+    let hasty = Policy { retry: Retry { total_ms: 5_000, ..Retry::default() }, ..Policy::default() };
+    let early = hasty.submit_failed(submitting(), &unavailable(), after(4), 0.5).unwrap();
+    assert_eq!(early.job.state, State::Queued);
+    assert_eq!(
+        code(&hasty.submit_failed(submitting(), &unavailable(), after(5), 0.5).unwrap()),
+        ErrorCode::Exhausted
+    );
+}
+
+#[test]
+fn a_result_knows_when_its_link_dies_and_a_spooled_one_has_none() {
+    let lifetimes = BTreeMap::from([(Provider::Runway, Duration::from_secs(3600))]);
+    let policy = Policy { result_lifetimes: lifetimes, ..Policy::default() };
+    let looked = policy.checked(awaiting(), working(), after(10), 0.5).unwrap().job;
+    let linked = policy.checked(looked.clone(), ready(), after(20), 0.5).unwrap().job;
+    assert_eq!(linked.body.outputs_expire_at, Some(after(3610)), "from the last look without it");
+    let source = OutputSource::Spool { epoch: 1, size_bytes: 9 };
+    let outputs = vec![Output { source, content_type: None, seed: None, revised_prompt: None }];
+    let found = Checked::Ready { outputs, status: "SUCCEEDED".to_owned(), cost: None };
+    assert_eq!(policy.checked(looked, found, after(20), 0.5).unwrap().job.body.outputs_expire_at, None);
+    let stored = policy.delivered(linked, Vec::new(), after(30)).unwrap().job;
+    assert_eq!(stored.body.outputs_expire_at, None);
 }
 
 #[test]
