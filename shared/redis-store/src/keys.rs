@@ -41,6 +41,14 @@ pub const GROUP: &str = "g";
 /// fails on most nodes of a Redis Cluster; with that key as hash tag all of it is in one slot.
 pub const CONTROL_QUEUE: &str = "{core:apalis:queues:list}:control";
 
+/// What names an idempotency key. Hashed: callers' keys may be long, and 16 bytes keep a million of them cheap.
+pub fn idempotency_digest(workspace: &WorkspaceId, key: &str) -> [u8; 16] {
+    let digest = Sha256::digest(format!("{workspace}\n{key}"));
+    let mut name = [0; 16];
+    name.iter_mut().zip(digest).for_each(|(to, from)| *to = from);
+    name
+}
+
 /// The names of one shard.
 #[derive(Debug, Clone)]
 pub struct Keys {
@@ -86,14 +94,6 @@ impl Keys {
     /// Wake list of the due set.
     pub fn due_wake(&self) -> String {
         format!("{}wd", self.prefix)
-    }
-
-    /// An idempotency key. Hashed: callers' keys may be long, and 16 bytes keep a million of them cheap.
-    pub fn idempotency(&self, workspace: &WorkspaceId, key: &str) -> Vec<u8> {
-        let digest = Sha256::digest(format!("{workspace}\n{key}"));
-        let mut name = format!("{}i:", self.prefix).into_bytes();
-        name.extend(digest.iter().take(16));
-        name
     }
 
     /// The jobs of a workspace.

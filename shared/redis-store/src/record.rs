@@ -75,6 +75,13 @@ pub fn body(job: &Job) -> Result<String, RecordError> {
     serde_json::to_string(&job.body).map_err(RecordError::Body)
 }
 
+/// The whole record of a job.
+pub fn whole(job: &Job) -> Result<Vec<u8>, RecordError> {
+    let mut record = header(job).into_bytes();
+    serde_json::to_writer(&mut record, &job.body).map_err(RecordError::Body)?;
+    Ok(record)
+}
+
 /// Reads a whole record.
 pub fn read(id: &JobId, record: &[u8]) -> Result<Job, RecordError> {
     let (head, body) = record.split_at_checked(HEADER_BYTES).ok_or(RecordError::Header)?;

@@ -1,7 +1,12 @@
 -- Shared by all scripts: clock, header, enqueueing.
+-- One reading a script: its effects are one instant.
+local now_read
 local function now_us()
-  local t = redis.call('TIME')
-  return t[1] * 1000000 + t[2]
+  if not now_read then
+    local t = redis.call('TIME')
+    now_read = t[1] * 1000000 + t[2]
+  end
+  return now_read
 end
 
 -- Scores are written as whole digits: Lua's own number form would round microseconds.
