@@ -2,7 +2,7 @@
 //!
 //! | key | type | content | lives |
 //! |---|---|---|---|
-//! | `{q0}:j:<job>` | string | 48-byte header + JSON body, see [`crate::record`] | until the job has ended, then `retention_s` |
+//! | `{q0}:j:<job>` | string | 70-byte header and a body, see [`crate::record`] | until the job has ended, then `retention_s` |
 //! | `{q0}:s:<step>` | stream, group `g` | ready work; one entry a message: `j` job id, `e` epoch | an entry until its verdict |
 //! | `{q0}:c` | sorted set | waiting jobs by the time of their next check in microseconds; a taken check stays in it with its lease's end as score | a member until its verdict |
 //! | `{q0}:d` | sorted set | other steps that are not due yet, as `<step>:<job>`, by time in microseconds | a member until promoted |
@@ -12,7 +12,7 @@
 //! | `{q0}:a:<asset>` | string | asset as JSON | `retention_s` |
 //! | `{q0}:b:<job>:<epoch>:<index>` | string | bytes of a paid reply that the asset store does not have yet | until stored, at most `retention_s` |
 //! | `{q0}:h:<job>` | string | a callback has made the job's check due | `retention_s` |
-//! | `{q0}:ended` | channel | ids of jobs that have just ended | - |
+//! | `{q0}:ended` | channel | ids of jobs that have just ended, with spaces between them | - |
 //!
 //! The control queue is `apalis-redis`', which chooses its keys itself. `Q` is [`CONTROL_QUEUE`]:
 //!

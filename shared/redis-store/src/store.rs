@@ -21,7 +21,7 @@ use tracing::error;
 use crate::connect::{Redis, twice};
 use crate::events::{self, Waiters};
 use crate::keys;
-use crate::settle::{self, Source, Verdict, Written};
+use crate::settle::{self, Extent, Source, Verdict, Written};
 use crate::{record, script};
 
 /// Most jobs in one script: what a bulk of them takes is a few milliseconds of Redis.
@@ -274,8 +274,12 @@ impl JobStore for RedisJobStore {
 
     async fn decide(&self, before: &Job, after: Job, next: Next) -> Result<bool, StoreUnavailable> {
         let retention = Duration::from_secs(self.redis.settings.retention_s);
+        let mut after = after;
+        after.epoch = before.epoch;
+        let expected = settle::rise(&mut after);
+        let now = Timestamp::now();
         let verdict =
-            Verdict::ending(&before.body, after, &next, &Source::Outside, retention, Timestamp::now())
+            Verdict::ending(expected, &after, Extent::Whole, &next, &Source::Outside, retention, now)
                 .map_err(unavailable)?;
         let verdicts = [verdict];
         let written =

@@ -18,6 +18,12 @@ local function is_terminal(state)
   return state == 'S' or state == 'F' or state == 'C'
 end
 
+-- Whether this build reads a record's layout.
+local function is_known(record)
+  local layout = string.byte(record)
+  return layout == 50 or layout == 49
+end
+
 -- A due member is at the head: wake one sleeping clock, if none has been told yet.
 local function wake(set, list, member)
   local head = redis.call('ZRANGE', set, 0, 0)[1]
