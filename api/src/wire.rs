@@ -40,7 +40,7 @@ pub(crate) struct JobView<'a> {
     priority: Priority,
     attempts: u16,
     /// Each paid call and what became of it, oldest first.
-    paid_calls: &'a [PaidCall],
+    paid_calls: Vec<PaidCall>,
     checks: u16,
     progress: Option<f64>,
     provider_job_id: Option<&'a str>,
@@ -151,7 +151,7 @@ pub(crate) fn job(job: &Job) -> JobView<'_> {
         metadata: &spec.metadata,
         priority: spec.priority,
         attempts: body.attempts,
-        paid_calls: &body.paid_calls,
+        paid_calls: job.paid_calls(),
         checks: job.checks,
         progress: job.progress_percent.map(|percent| f64::from(percent.min(100)) / 100.0),
         provider_job_id: body.remote.as_ref().map(|remote| remote.id.as_str()),

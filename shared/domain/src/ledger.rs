@@ -1,10 +1,11 @@
-//! The ledger of a job's paid calls: one entry a call, begun before the call leaves (INV-1) and ended by what became of
-//! it. It is the evidence about an uncertain job, and the receipt of a finished one.
+//! The ledger of a job's paid calls. A call begins with the intent, which is the state `submitting` (INV-1), and becomes an
+//! entry with what became of it: the evidence about an uncertain job, and the receipt of a finished one.
 
 use serde::{Deserialize, Serialize};
 
 use crate::Timestamp;
-use crate::job::JobBody;
+use crate::job::{Job, JobBody};
+use crate::state::State;
 
 /// Most entries of a job. Calls that a provider refused make room first: nobody pays for them.
 pub const LEDGER_LIMIT: usize = 16;
@@ -40,23 +41,24 @@ pub struct PaidCall {
     pub evidence: Option<String>,
 }
 
-impl JobBody {
-    /// Begins an entry: the intent.
-    pub(crate) fn begin_call(&mut self, now: Timestamp) {
-        if self.paid_calls.len() >= LEDGER_LIMIT {
-            let refused = self.paid_calls.iter().position(|call| call.outcome == Some(CallOutcome::Refused));
-            self.paid_calls.remove(refused.unwrap_or(0));
+impl Job {
+    /// All paid calls, also the one that is under way: a job that is `submitting` is its intent.
+    pub fn paid_calls(&self) -> Vec<PaidCall> {
+        let mut calls = self.body.paid_calls.clone();
+        if self.state == State::Submitting {
+            calls.push(PaidCall {
+                began_at: self.changed_at,
+                ended_at: None,
+                outcome: None,
+                remote_id: None,
+                evidence: None,
+            });
         }
-        self.paid_calls.push(PaidCall {
-            began_at: now,
-            ended_at: None,
-            outcome: None,
-            remote_id: None,
-            evidence: None,
-        });
+        calls
     }
 
-    /// Ends the latest entry. One that was unknown may become known later; one that is known stays as it is.
+    /// Writes down what became of the call that is under way. To be called while the job is still `submitting`, since
+    /// when it tells when the call began.
     pub(crate) fn end_call(
         &mut self,
         outcome: CallOutcome,
@@ -64,14 +66,38 @@ impl JobBody {
         evidence: Option<&str>,
         now: Timestamp,
     ) {
-        let Some(call) = self.paid_calls.last_mut() else { return };
-        if matches!(call.outcome, Some(CallOutcome::Accepted | CallOutcome::Refused)) {
-            return;
+        let calls = &mut self.body.paid_calls;
+        if calls.len() >= LEDGER_LIMIT {
+            let refused = calls.iter().position(|call| call.outcome == Some(CallOutcome::Refused));
+            calls.remove(refused.unwrap_or(0));
         }
-        call.outcome = Some(outcome);
-        call.ended_at = Some(now);
-        call.remote_id = remote_id.map(str::to_owned).or(call.remote_id.take());
-        call.evidence = evidence.map(str::to_owned).or(call.evidence.take());
+        calls.push(PaidCall {
+            began_at: self.changed_at,
+            ended_at: Some(now),
+            outcome: Some(outcome),
+            remote_id: remote_id.map(str::to_owned),
+            evidence: evidence.map(str::to_owned),
+        });
+    }
+}
+
+impl JobBody {
+    /// The latest call, of which nobody knew the outcome, is known after all. Nothing changes where it was known.
+    pub fn make_known(
+        &mut self,
+        outcome: CallOutcome,
+        remote_id: Option<&str>,
+        evidence: &str,
+        now: Timestamp,
+    ) {
+        if let Some(call) = self.paid_calls.last_mut()
+            && call.outcome == Some(CallOutcome::Unknown)
+        {
+            call.outcome = Some(outcome);
+            call.ended_at = Some(now);
+            call.remote_id = remote_id.map(str::to_owned);
+            call.evidence = Some(evidence.to_owned());
+        }
     }
 
     /// Since when nobody knows what became of the latest call; `None` when that is known.

@@ -19,6 +19,7 @@ use serde::{Deserialize, Serialize};
 use crate::Timestamp;
 use crate::error::{ErrorCode, JobError, ProviderError};
 use crate::job::Job;
+use crate::ledger::CallOutcome;
 use crate::money::MicroUsd;
 use crate::operation::{Provider, Step};
 use crate::ports::Next;
@@ -187,7 +188,11 @@ impl Policy {
     pub fn poisoned(&self, job: Job, now: Timestamp) -> Decided {
         let message = format!("given up after {} deliveries without a verdict", job.deliveries);
         match job.state {
-            State::Submitting => fail(job, JobError::new(ErrorCode::UnknownOutcome, message), now),
+            State::Submitting => {
+                let mut job = job;
+                job.end_call(CallOutcome::Unknown, None, Some(&message), now);
+                fail(job, JobError::new(ErrorCode::UnknownOutcome, message), now)
+            }
             State::Queued | State::Awaiting | State::Delivering | State::Uncertain => {
                 fail(job, JobError::new(ErrorCode::Exhausted, message), now)
             }

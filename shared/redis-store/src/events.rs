@@ -75,8 +75,9 @@ pub(crate) async fn listen(redis: Redis, waiters: Waiters, stop: CancellationTok
             subscription.subscribe(redis.keys.ended()).await?;
             let mut messages = subscription.on_message();
             while let Some(message) = messages.next().await {
-                if let Ok(job) = message.get_payload::<String>() {
-                    waiters.ring(&job);
+                // One message a script: the ids of all jobs that it ended.
+                if let Ok(jobs) = message.get_payload::<String>() {
+                    jobs.split(' ').for_each(|job| waiters.ring(job));
                 }
             }
             redis::RedisResult::Ok(())

@@ -2,7 +2,7 @@
 //!
 //! | key | type | content | lives |
 //! |---|---|---|---|
-//! | `{q0}:j:<job>` | string | 48-byte header + JSON body, see [`crate::record`] | until the job has ended, then `retention_s` |
+//! | `{q0}:j:<job>` | string | 70-byte header and a body, see [`crate::record`] | until the job has ended, then `retention_s` |
 //! | `{q0}:s:<step>` | stream, group `g` | ready work; one entry a message: `j` job id, `e` epoch | an entry until its verdict |
 //! | `{q0}:c` | sorted set | waiting jobs by the time of their next check in microseconds; a taken check stays in it with its lease's end as score | a member until its verdict |
 //! | `{q0}:d` | sorted set | other steps that are not due yet, as `<step>:<job>`, by time in microseconds | a member until promoted |
@@ -14,7 +14,7 @@
 //! | `{q0}:a:<asset>` | string | asset as JSON | `retention_s` |
 //! | `{q0}:b:<job>:<epoch>:<index>` | string | bytes of a paid reply that the asset store does not have yet | until stored, at most `retention_s` |
 //! | `{q0}:h:<job>` | string | a callback has made the job's check due | `retention_s` |
-//! | `{q0}:ended` | channel | ids of jobs that have just ended | - |
+//! | `{q0}:ended` | channel | ids of jobs that have just ended, with spaces between them | - |
 //!
 //! The control queue is `apalis-redis`', which chooses its keys itself. `Q` is [`CONTROL_QUEUE`]:
 //!
@@ -42,6 +42,14 @@ pub const GROUP: &str = "g";
 /// The control queue's name. Its scripts also touch the global key `core:apalis:queues:list`, without saying so, which
 /// fails on most nodes of a Redis Cluster; with that key as hash tag all of it is in one slot.
 pub const CONTROL_QUEUE: &str = "{core:apalis:queues:list}:control";
+
+/// What names an idempotency key. Hashed: callers' keys may be long, and 16 bytes keep a million of them cheap.
+pub fn idempotency_digest(workspace: &WorkspaceId, key: &str) -> [u8; 16] {
+    let digest = Sha256::digest(format!("{workspace}\n{key}"));
+    let mut name = [0; 16];
+    name.iter_mut().zip(digest).for_each(|(to, from)| *to = from);
+    name
+}
 
 /// The names of one shard.
 #[derive(Debug, Clone)]
@@ -88,14 +96,6 @@ impl Keys {
     /// Wake list of the due set.
     pub fn due_wake(&self) -> String {
         format!("{}wd", self.prefix)
-    }
-
-    /// An idempotency key. Hashed: callers' keys may be long, and 16 bytes keep a million of them cheap.
-    pub fn idempotency(&self, workspace: &WorkspaceId, key: &str) -> Vec<u8> {
-        let digest = Sha256::digest(format!("{workspace}\n{key}"));
-        let mut name = format!("{}i:", self.prefix).into_bytes();
-        name.extend(digest.iter().take(16));
-        name
     }
 
     /// The jobs of a workspace.

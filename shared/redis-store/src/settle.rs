@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use atelier_domain::Timestamp;
 use atelier_domain::asset::Asset;
+use atelier_domain::ids::JobId;
 use atelier_domain::job::{Epoch, Job};
 use atelier_domain::operation::Step;
 use atelier_domain::ports::Next;
@@ -41,19 +42,25 @@ pub(crate) enum Source {
 /// One write, ready to be sent.
 #[derive(Debug)]
 pub(crate) struct Verdict {
-    id: String,
+    id: JobId,
     expected: Epoch,
-    source: String,
     entry: String,
-    header: String,
-    body: String,
-    kind: &'static str,
-    step: &'static str,
+    header: Vec<u8>,
+    /// Empty when it stays as it is.
+    rest: Vec<u8>,
     delay_us: i64,
-    ttl_ms: u64,
-    has_ended: bool,
-    indexes: String,
+    /// See the script.
+    plan: String,
     assets: Vec<(String, String)>,
+}
+
+/// How much of a record a write replaces.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Extent {
+    /// The header alone: the record has this build's layout, and nothing behind its header changes.
+    Header,
+    /// All of it.
+    Whole,
 }
 
 /// What became of a write.
@@ -66,62 +73,58 @@ pub(crate) enum Written {
 }
 
 impl Verdict {
-    /// Ends a claim on `before` by writing `after`. The epoch rises, so that nothing older fits any more.
+    /// Ends a claim by writing `after`, whose epoch is risen already (see [`rise`]), where `expected` stands.
     pub(crate) fn ending(
-        before: &Job,
-        mut after: Job,
+        expected: Epoch,
+        after: &Job,
+        extent: Extent,
         next: &Next,
         source: &Source,
         retention: Duration,
         now: Timestamp,
     ) -> Result<Self, record::RecordError> {
-        let expected = after.epoch;
-        after.epoch = Epoch(expected.0.wrapping_add(1));
-        after.deliveries = 0;
+        let (kind, step, delay_us) = match next {
+            Next::Nothing => ("n", "-", 0),
+            Next::Now(step) => ("r", step.as_str(), 0),
+            Next::At(step, due) => ("d", step.as_str(), micros_between(now, *due)),
+        };
+        let has_ended = after.state.is_terminal();
+        let (ttl_ms, assets) =
+            if has_ended { (retention.as_millis(), assets_of(&after.body.assets)?) } else { (0, Vec::new()) };
         let (source, entry) = match source {
             Source::Stream { step, entry } => (format!("s:{step}"), entry.clone()),
             Source::Checks => ("c".to_owned(), String::new()),
             Source::Outside => ("x".to_owned(), String::new()),
         };
-        let (kind, step, delay_us) = match next {
-            Next::Nothing => ("n", "", 0),
-            Next::Now(step) => ("r", step.as_str(), 0),
-            Next::At(step, due) => ("d", step.as_str(), micros_between(now, *due)),
-        };
-        let has_ended = after.state.is_terminal();
-        let assets = if has_ended { assets_of(&after.body.assets)? } else { Vec::new() };
+        let plan = format!("{source} {kind} {step} {ttl_ms} {} {} ", u8::from(has_ended), assets.len());
         Ok(Self {
-            id: after.id.to_string(),
+            id: after.id.clone(),
             expected,
-            source,
             entry,
-            header: record::header(&after),
-            body: if before.body == after.body { String::new() } else { record::body(&after)? },
-            kind,
-            step,
+            header: record::header(after)?,
+            rest: rest_of(after, extent)?,
             delay_us,
-            ttl_ms: if has_ended { u64::try_from(retention.as_millis()).unwrap_or(u64::MAX) } else { 0 },
-            has_ended,
-            indexes: indexes(before, &after),
+            plan,
             assets,
         })
     }
 
+    /// The same verdict, which also moves the job between the indexes of its workspace.
+    pub(crate) fn indexed(mut self, before: &Job, after: &Job) -> Self {
+        self.plan.push_str(&indexes(before, after));
+        self
+    }
+
     /// Writes `job` and keeps the claim on it.
-    pub(crate) fn keeping(job: &Job) -> Result<Self, record::RecordError> {
+    pub(crate) fn keeping(job: &Job, extent: Extent) -> Result<Self, record::RecordError> {
         Ok(Self {
-            id: job.id.to_string(),
+            id: job.id.clone(),
             expected: job.epoch,
-            source: "k".to_owned(),
             entry: String::new(),
-            header: record::header(job),
-            body: record::body(job)?,
-            kind: "n",
-            step: "",
+            header: record::header(job)?,
+            rest: rest_of(job, extent)?,
             delay_us: 0,
-            ttl_ms: 0,
-            has_ended: false,
-            indexes: String::new(),
+            plan: "k n - 0 0 0 ".to_owned(),
             assets: Vec::new(),
         })
     }
@@ -139,7 +142,22 @@ fn indexes(before: &Job, after: &Job) -> String {
     if after.is_dead_letter() && !before.is_dead_letter() {
         changes.push(format!("+l:{workspace}"));
     }
-    changes.join(" ")
+    changes.join(",")
+}
+
+/// Raises the epoch of a job that is about to be settled, so that nothing older fits any more; gives what it was.
+pub(crate) fn rise(job: &mut Job) -> Epoch {
+    let expected = job.epoch;
+    job.epoch = Epoch(expected.0.wrapping_add(1));
+    job.deliveries = 0;
+    expected
+}
+
+fn rest_of(job: &Job, extent: Extent) -> Result<Vec<u8>, record::RecordError> {
+    match extent {
+        Extent::Header => Ok(Vec::new()),
+        Extent::Whole => record::rest(job),
+    }
 }
 
 fn assets_of(assets: &[Asset]) -> Result<Vec<(String, String)>, record::RecordError> {
@@ -164,21 +182,15 @@ pub(crate) async fn send(
 ) -> RedisResult<Vec<Written>> {
     let mut call = script::SETTLE.prepare_invoke();
     // One key is declared, for routing: all others carry the same hash tag.
-    call.key(keys.checks()).arg(keys.prefix()).arg(GROUP).arg(verdicts.len());
+    call.key(keys.checks()).arg(keys.prefix()).arg(GROUP);
     for verdict in verdicts {
-        call.arg(&verdict.id)
+        call.arg(verdict.id.as_str())
             .arg(format!("{:08x}", verdict.expected.0))
-            .arg(&verdict.source)
             .arg(&verdict.entry)
-            .arg(&verdict.header)
-            .arg(&verdict.body)
-            .arg(verdict.kind)
-            .arg(verdict.step)
+            .arg(verdict.header.as_slice())
+            .arg(verdict.rest.as_slice())
             .arg(verdict.delay_us)
-            .arg(verdict.ttl_ms)
-            .arg(if verdict.has_ended { "1" } else { "0" })
-            .arg(&verdict.indexes)
-            .arg(verdict.assets.len());
+            .arg(&verdict.plan);
         for (id, json) in &verdict.assets {
             call.arg(id).arg(json);
         }

@@ -1,5 +1,6 @@
 //! Jobs and assets as the api sees them.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -9,7 +10,7 @@ use atelier_domain::ids::{AssetId, JobId, WorkspaceId};
 use atelier_domain::job::Job;
 use atelier_domain::operation::Step;
 use atelier_domain::ports::{
-    Admission, Among, CancelOutcome, JobFilter, JobStore, NewJob, Next, Page, StoreUnavailable,
+    Admission, Among, CancelOutcome, Idempotency, JobFilter, JobStore, NewJob, Next, Page, StoreUnavailable,
 };
 use atelier_domain::state::{Event, State};
 use redis::AsyncCommands;
@@ -19,9 +20,12 @@ use tracing::error;
 
 use crate::connect::{Redis, twice};
 use crate::events::{self, Waiters};
-use crate::settle::{self, Source, Verdict, Written};
+use crate::keys;
+use crate::settle::{self, Extent, Source, Verdict, Written};
 use crate::{record, script};
 
+/// Most jobs in one script: what a bulk of them takes is a few milliseconds of Redis.
+const ADMISSIONS: usize = 500;
 /// How often a waiting caller looks although no message came.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
 /// Records read in one command when a list is filtered.
@@ -35,6 +39,11 @@ pub struct RedisJobStore {
     redis: Redis,
     waiters: Waiters,
 }
+
+/// One failure of a whole batch, told to each of its jobs.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error(transparent)]
+struct Shared(Arc<StoreUnavailable>);
 
 fn unavailable(source: impl std::error::Error + Send + Sync + 'static) -> StoreUnavailable {
     StoreUnavailable { source: Box::new(source) }
@@ -53,6 +62,74 @@ impl RedisJobStore {
         let found: Option<Vec<u8>> =
             twice(|| async { self.redis.commands().get(&key).await }).await.map_err(unavailable)?;
         found.map(|bytes| record::read(id, &bytes)).transpose().map_err(unavailable)
+    }
+
+    /// Admits many jobs, each as [`JobStore::admit`] would: one outcome a job, in their order. It takes one script for
+    /// every [`ADMISSIONS`] jobs, so a failure in between leaves earlier ones admitted and says so.
+    pub async fn admit_many(&self, new: Vec<NewJob>) -> Vec<Result<Admission, StoreUnavailable>> {
+        let mut outcomes = Vec::with_capacity(new.len());
+        for batch in new.chunks(ADMISSIONS) {
+            match self.admit_batch(batch).await {
+                Ok(admitted) => outcomes.extend(admitted),
+                Err(reason) => {
+                    let reason = Arc::new(reason);
+                    outcomes.extend(batch.iter().map(|_| Err(unavailable(Shared(reason.clone())))));
+                }
+            }
+        }
+        outcomes
+    }
+
+    async fn admit_batch(
+        &self,
+        batch: &[NewJob],
+    ) -> Result<Vec<Result<Admission, StoreUnavailable>>, StoreUnavailable> {
+        let keys = &self.redis.keys;
+        let mut call = script::ADMIT.prepare_invoke();
+        // One key is declared, for routing: all others carry the same hash tag.
+        call.key(keys.due())
+            .arg(keys.prefix())
+            .arg(self.redis.settings.idempotency_ttl_s.saturating_mul(1000));
+        for NewJob { job, idempotency } in batch {
+            let created_at = job.body.created_at;
+            let delay_us = settle::micros_between(created_at, job.due_at.unwrap_or(created_at));
+            call.arg(job.id.as_str())
+                .arg(record::whole(job).map_err(unavailable)?)
+                .arg(if delay_us > 0 { "d" } else { "r" })
+                .arg(delay_us)
+                .arg(created_at.as_microsecond())
+                .arg(job.body.workspace_id.as_str());
+            match idempotency {
+                Some(Idempotency { key, fingerprint }) => {
+                    let digest = keys::idempotency_digest(&job.body.workspace_id, key);
+                    call.arg(digest.as_slice()).arg(fingerprint.as_slice())
+                }
+                None => call.arg("").arg(""),
+            };
+        }
+        // The ids were chosen here, so a second run after a lost answer finds the first one's work.
+        let outcomes: Vec<String> = twice(|| async { call.invoke_async(&mut self.redis.commands()).await })
+            .await
+            .map_err(unavailable)?;
+        let mut admitted = Vec::with_capacity(outcomes.len());
+        for outcome in outcomes {
+            admitted.push(self.admission(&outcome).await);
+        }
+        Ok(admitted)
+    }
+
+    /// Reads an outcome of the script.
+    async fn admission(&self, outcome: &str) -> Result<Admission, StoreUnavailable> {
+        let Some(other) = outcome.get(1..).filter(|other| !other.is_empty()) else {
+            return Ok(Admission::Created);
+        };
+        let other: JobId = other.parse().map_err(unavailable)?;
+        if outcome.starts_with('r')
+            && let Some(job) = self.read(&other).await?
+        {
+            return Ok(Admission::Repeated(Box::new(job)));
+        }
+        Ok(Admission::KeyReused(other))
     }
 
     /// The jobs at these positions of an index, and how many positions there were: an id whose record has expired
@@ -90,44 +167,9 @@ impl RedisJobStore {
 #[async_trait]
 impl JobStore for RedisJobStore {
     async fn admit(&self, new: NewJob) -> Result<Admission, StoreUnavailable> {
-        let job = new.job;
-        let keys = &self.redis.keys;
-        let text = record::header(&job) + &record::body(&job).map_err(unavailable)?;
-        let workspace = &job.body.workspace_id;
-        let (idempotency_key, digest) = match &new.idempotency {
-            Some(idempotency) => {
-                (keys.idempotency(workspace, &idempotency.key), idempotency.fingerprint.to_vec())
-            }
-            None => (keys.job(&job.id).into_bytes(), Vec::new()),
-        };
-        let delay_us = settle::micros_between(job.body.created_at, job.due_at.unwrap_or(job.body.created_at));
-        let mut call = script::ADMIT.prepare_invoke();
-        call.key(keys.job(&job.id))
-            .key(keys.jobs_of(workspace))
-            .key(idempotency_key)
-            .arg(keys.prefix())
-            .arg(job.id.as_str())
-            .arg(text)
-            .arg(if delay_us > 0 { "d" } else { "r" })
-            .arg(delay_us)
-            .arg(job.body.created_at.as_microsecond())
-            .arg(digest)
-            .arg(self.redis.settings.idempotency_ttl_s.saturating_mul(1000));
-        // The id was chosen here, so a second run after a lost answer finds the first one's work.
-        let (outcome, id): (String, String) =
-            twice(|| async { call.invoke_async(&mut self.redis.commands()).await })
-                .await
-                .map_err(unavailable)?;
-        if outcome == "created" {
-            return Ok(Admission::Created);
-        }
-        let other: JobId = id.parse().map_err(unavailable)?;
-        if outcome == "repeated"
-            && let Some(job) = self.read(&other).await?
-        {
-            return Ok(Admission::Repeated(Box::new(job)));
-        }
-        Ok(Admission::KeyReused(other))
+        self.admit_many(vec![new]).await.pop().unwrap_or_else(|| {
+            Err(StoreUnavailable { source: "the store gave no outcome for the job".into() })
+        })
     }
 
     async fn job(&self, workspace: &WorkspaceId, id: &JobId) -> Result<Option<Job>, StoreUnavailable> {
@@ -236,8 +278,14 @@ impl JobStore for RedisJobStore {
 
     async fn decide(&self, before: &Job, after: Job, next: Next) -> Result<bool, StoreUnavailable> {
         let retention = Duration::from_secs(self.redis.settings.retention_s);
-        let verdict = Verdict::ending(before, after, &next, &Source::Outside, retention, Timestamp::now())
-            .map_err(unavailable)?;
+        let mut after = after;
+        after.epoch = before.epoch;
+        let expected = settle::rise(&mut after);
+        let now = Timestamp::now();
+        let verdict =
+            Verdict::ending(expected, &after, Extent::Whole, &next, &Source::Outside, retention, now)
+                .map_err(unavailable)?
+                .indexed(before, &after);
         let verdicts = [verdict];
         let written =
             twice(|| async { settle::send(&mut self.redis.commands(), &self.redis.keys, &verdicts).await })

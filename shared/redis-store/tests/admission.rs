@@ -68,6 +68,74 @@ async fn inv11_an_admission_repeated_after_a_lost_answer_queues_one_message() {
 }
 
 #[tokio::test]
+async fn many_jobs_are_admitted_at_once_each_with_an_outcome_of_its_own() {
+    let fixture = Fixture::start().await;
+    let first = new_job("a fox");
+    fixture.store.admit(NewJob { job: first.clone(), idempotency: key("first", 1) }).await.unwrap();
+    let twin = new_job("a cat");
+    let mut delayed = new_job("later");
+    delayed.due_at = Some(delayed.body.created_at + std::time::Duration::from_secs(60));
+    let mut foreign = new_job("a fox");
+    foreign.body.workspace_id = "other".parse().unwrap();
+    let new = [
+        (new_job("plain"), None),
+        (new_job("a fox"), key("first", 1)),
+        (new_job("a dog"), key("first", 2)),
+        (twin.clone(), key("twin", 3)),
+        (new_job("a cat"), key("twin", 3)),
+        (delayed.clone(), None),
+        (foreign.clone(), key("first", 1)),
+    ];
+    let new = new.into_iter().map(|(job, idempotency)| NewJob { job, idempotency }).collect();
+    let outcomes: Vec<_> =
+        fixture.store.admit_many(new).await.into_iter().map(|outcome| outcome.unwrap()).collect();
+    assert!(matches!(&outcomes[1], Admission::Repeated(job) if job.id == first.id), "{outcomes:?}");
+    assert_eq!(outcomes[2], Admission::KeyReused(first.id.clone()));
+    assert!(matches!(&outcomes[4], Admission::Repeated(job) if job.id == twin.id), "{outcomes:?}");
+    for created in [0, 3, 5, 6] {
+        assert_eq!(outcomes[created], Admission::Created);
+    }
+    assert_eq!(fixture.job(&delayed.id).await.due_at, delayed.due_at.map(whole_millis));
+    assert_eq!(
+        fixture.store.job(&"other".parse().unwrap(), &foreign.id).await.unwrap().unwrap().id,
+        foreign.id
+    );
+    let audit = fixture.audit().await;
+    assert_eq!((audit.jobs.len(), audit.messages, audit.violations), (5, 4, vec![]));
+}
+
+/// A record keeps times of its header by the millisecond.
+fn whole_millis(time: Timestamp) -> Timestamp {
+    Timestamp::from_millisecond(time.as_millisecond()).unwrap()
+}
+
+#[tokio::test]
+async fn inv11_many_admissions_repeated_after_a_lost_answer_queue_each_job_once() {
+    let fixture = Fixture::start().await;
+    // More than one script takes.
+    let jobs: Vec<_> = (0..1_200).map(|_| new_job("a fox")).collect();
+    for _ in 0..2 {
+        let new = jobs.iter().map(|job| NewJob { job: job.clone(), idempotency: None }).collect();
+        let outcomes = fixture.store.admit_many(new).await;
+        assert_eq!(outcomes.len(), jobs.len());
+        assert!(outcomes.into_iter().all(|outcome| matches!(outcome, Ok(Admission::Created))));
+    }
+    let audit = fixture.audit().await;
+    assert_eq!((audit.jobs.len(), audit.messages), (1_200, 1_200));
+    assert_eq!(audit.violations, []);
+}
+
+#[tokio::test]
+async fn many_admissions_to_a_store_that_is_away_all_fail() {
+    let mut fixture = Fixture::start().await;
+    fixture.server.kill();
+    let new = (0..3).map(|_| NewJob { job: new_job("a fox"), idempotency: None }).collect();
+    let outcomes = fixture.store.admit_many(new).await;
+    assert_eq!(outcomes.len(), 3);
+    assert!(outcomes.iter().all(Result::is_err));
+}
+
+#[tokio::test]
 async fn a_store_that_is_away_accepts_nothing() {
     let mut fixture = Fixture::start().await;
     fixture.server.kill();

@@ -196,7 +196,7 @@ async fn a_record_of_another_layout_is_left_to_another_build() {
     let kept: Vec<u8> = redis::cmd("GET").arg(&key).query(&mut raw).unwrap();
     assert_eq!(kept.first(), Some(&b'9'), "nobody touched the layout");
     // The other build comes: here, the byte is put back.
-    redis::cmd("SETRANGE").arg(&key).arg(0).arg("1").query::<()>(&mut raw).unwrap();
+    redis::cmd("SETRANGE").arg(&key).arg(0).arg("2").query::<()>(&mut raw).unwrap();
     fixture.assert_all_ended(2, State::Succeeded).await;
     process.stop().await;
 }

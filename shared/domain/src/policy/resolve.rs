@@ -67,7 +67,7 @@ impl Policy {
     /// The provider's id of the work is known after all: the job waits for its result as if nothing had been lost.
     pub fn adopted(&self, mut job: Job, remote_id: &str, evidence: &str, now: Timestamp) -> Decided {
         job.apply(Event::Adopted, now)?;
-        job.body.end_call(CallOutcome::Accepted, Some(remote_id), Some(evidence), now);
+        job.body.make_known(CallOutcome::Accepted, Some(remote_id), evidence, now);
         // The time to wait begins now: the work may have ended long ago, or have just begun.
         job.body.remote =
             Some(RemoteOperation { id: remote_id.to_owned(), submitted_at: now, urls: BTreeMap::new() });
@@ -84,7 +84,7 @@ impl Policy {
 fn disproved(mut job: Job, now: Timestamp) -> Decided {
     let window = job.body.start_window();
     job.apply(Event::Disproved, now)?;
-    job.body.end_call(CallOutcome::Refused, None, Some("disproved by an operator"), now);
+    job.body.make_known(CallOutcome::Refused, None, "disproved by an operator", now);
     job.body.spec.start_deadline = job.body.spec.start_deadline.max(now + window);
     job.body.error = None;
     job.body.failures = 0;

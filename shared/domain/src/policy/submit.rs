@@ -42,7 +42,6 @@ impl Policy {
         job.apply(Event::IntentStored, now)?;
         job.body.attempts = job.body.attempts.saturating_add(1);
         job.body.started_at.get_or_insert(now);
-        job.body.begin_call(now);
         job.due_at = Some(now);
         Ok(Decision { job, next: Next::Nothing })
     }
@@ -50,9 +49,9 @@ impl Policy {
     /// A claim found an intent without an outcome: its holder died while the call was under way. The call may have
     /// arrived, so it is not repeated.
     pub fn found_open_intent(&self, mut job: Job, now: Timestamp) -> Decided {
-        job.apply(Event::AnswerLost, now)?;
         let message = "a worker ended while the paid call was under way; whether it arrived is not known";
-        job.body.end_call(CallOutcome::Unknown, None, Some(message), now);
+        job.end_call(CallOutcome::Unknown, None, Some(message), now);
+        job.apply(Event::AnswerLost, now)?;
         job.body.error = Some(JobError::new(ErrorCode::UnknownOutcome, message));
         Ok(reconcile_now(job, now))
     }
@@ -65,8 +64,8 @@ impl Policy {
         status: Option<String>,
         now: Timestamp,
     ) -> Decided {
+        job.end_call(CallOutcome::Accepted, Some(&remote.id), None, now);
         job.apply(Event::Accepted, now)?;
-        job.body.end_call(CallOutcome::Accepted, Some(&remote.id), None, now);
         job.body.remote = Some(remote);
         job.body.provider_status = status;
         job.body.failures = 0;
@@ -78,9 +77,9 @@ impl Policy {
 
     /// The reply held the result, which is kept in the spool.
     pub fn received(&self, mut job: Job, received: Received, now: Timestamp) -> Decided {
-        job.apply(Event::BytesReceived, now)?;
         let remote_id = job.body.remote.as_ref().map(|remote| remote.id.clone());
-        job.body.end_call(CallOutcome::Accepted, remote_id.as_deref(), None, now);
+        job.end_call(CallOutcome::Accepted, remote_id.as_deref(), None, now);
+        job.apply(Event::BytesReceived, now)?;
         job.body.outputs = received.outputs;
         job.body.text = received.text.filter(|text| text.len() <= TEXT_LIMIT_BYTES);
         job.body.failures = 0;
@@ -109,7 +108,7 @@ impl Policy {
                 | ProviderError::UnknownOperation { .. }
                 | ProviderError::WorkFailed { .. } => CallOutcome::Refused,
             };
-            job.body.end_call(outcome, None, Some(&error.to_job_error().message), now);
+            job.end_call(outcome, None, Some(&error.to_job_error().message), now);
         }
         match error {
             ProviderError::UnknownOutcome { .. } if job.state == State::Submitting => {

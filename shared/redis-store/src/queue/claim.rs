@@ -8,6 +8,7 @@ use async_trait::async_trait;
 use atelier_domain::Timestamp;
 use atelier_domain::ids::JobId;
 use atelier_domain::job::{Job, RemoteOperation};
+use atelier_domain::ledger::CallOutcome;
 use atelier_domain::operation::Step;
 use atelier_domain::policy::Policy;
 use atelier_domain::ports::{Claim, ClaimError, Next, Telemetry};
@@ -20,7 +21,7 @@ use tracing::{error, info, warn};
 use super::leases::Leases;
 use crate::connect::{Backoff, Redis};
 use crate::record;
-use crate::settle::{self, Settler, Source, Verdict, Written};
+use crate::settle::{self, Extent, Settler, Source, Verdict, Written};
 
 /// What all claims of one queue share.
 pub(crate) struct Engine {
@@ -51,17 +52,27 @@ pub(crate) struct RedisClaim {
     engine: Arc<Engine>,
     job: Job,
     source: Source,
+    /// Whether the body in Redis is no longer the claimed one, or has another layout: then a write is whole.
+    is_body_stale: AtomicBool,
     is_settled: AtomicBool,
     place: Mutex<Option<Place>>,
 }
 
 impl RedisClaim {
-    pub(crate) fn new(engine: Arc<Engine>, job: Job, source: Source, place: Place) -> Arc<Self> {
+    /// `extent` is what a write that changes no body must replace.
+    pub(crate) fn new(
+        engine: Arc<Engine>,
+        job: Job,
+        source: Source,
+        extent: Extent,
+        place: Place,
+    ) -> Arc<Self> {
         engine.leases.add(&job.id, job.epoch, &source);
         Arc::new(Self {
             engine,
             job,
             source,
+            is_body_stale: AtomicBool::new(extent == Extent::Whole),
             is_settled: AtomicBool::new(false),
             place: Mutex::new(Some(place)),
         })
@@ -127,6 +138,12 @@ impl RedisClaim {
         self.place.lock().unwrap_or_else(PoisonError::into_inner).take();
     }
 
+    fn extent_of(&self, job: &Job) -> Extent {
+        let is_whole =
+            self.is_body_stale.load(Ordering::Acquire) || record::differs(&self.job.body, &job.body);
+        if is_whole { Extent::Whole } else { Extent::Header }
+    }
+
     async fn write(&self, verdict: Result<Verdict, record::RecordError>) -> Result<(), ClaimError> {
         let verdict = verdict.map_err(|reason| {
             // Our own types always encode; if they ever do not, the claim lapses and the step is tried again.
@@ -163,22 +180,26 @@ impl Claim for RedisClaim {
     }
 
     async fn save(&self, job: &Job) -> Result<(), ClaimError> {
-        self.write(Verdict::keeping(job)).await
+        let extent = self.extent_of(job);
+        // Before the write: whether a lost one has arrived is not known.
+        self.is_body_stale.fetch_or(extent == Extent::Whole, Ordering::AcqRel);
+        self.write(Verdict::keeping(job, extent)).await
     }
 
-    async fn settle(&self, job: Job, next: Next) -> Result<(), ClaimError> {
+    async fn settle(&self, mut job: Job, next: Next) -> Result<(), ClaimError> {
         let (was, is) = (self.job.state, job.state);
-        let now = Timestamp::now();
-        let ended = (!was.is_terminal() && is.is_terminal()).then(|| job.clone());
-        let id = job.id.clone();
-        let verdict = Verdict::ending(&self.job, job, &next, &self.source, self.engine.retention(), now);
+        let extent = self.extent_of(&job);
+        let expected = settle::rise(&mut job);
+        let (retention, now) = (self.engine.retention(), Timestamp::now());
+        let verdict = Verdict::ending(expected, &job, extent, &next, &self.source, retention, now)
+            .map(|verdict| verdict.indexed(&self.job, &job));
         let outcome = self.write(verdict).await;
         self.close();
         outcome?;
         if was != is {
-            info!(job.id = %id, from = %was, to = %is, step = %self.engine.step, "job changed state");
+            info!(job.id = %job.id, from = %was, to = %is, step = %self.engine.step, "job changed state");
         }
-        if let Some(job) = ended {
+        if !was.is_terminal() && is.is_terminal() {
             self.engine.telemetry.media(&job);
         }
         Ok(())
@@ -214,13 +235,15 @@ impl RedisClaim {
                 return Ok(Ok(()));
             }
             let now = Timestamp::now();
-            let Some((after, next)) = with_late_remote(&before, remote, now) else {
+            let Some((mut after, next)) = with_late_remote(&before, remote, now) else {
                 // Somebody else has submitted again: two calls were paid, and only one can be the job's.
                 error!(job.id = %self.job.id, provider.job_id = %remote.id, "a second remote operation exists");
                 return Ok(Err(ClaimError::Stale(Some(Box::new(before)))));
             };
-            let verdict =
-                Verdict::ending(&before, after, &next, &Source::Outside, self.engine.retention(), now);
+            let expected = settle::rise(&mut after);
+            let (source, retention) = (Source::Outside, self.engine.retention());
+            let verdict = Verdict::ending(expected, &after, Extent::Whole, &next, &source, retention, now)
+                .map(|verdict| verdict.indexed(&before, &after));
             let Ok(verdict) = verdict else { return Ok(Err(ClaimError::GaveUp)) };
             let written =
                 settle::send(&mut self.engine.redis.commands(), &self.engine.redis.keys, &[verdict]).await?;
@@ -241,6 +264,7 @@ fn with_late_remote(before: &Job, remote: &RemoteOperation, now: Timestamp) -> O
     match before.state {
         State::Uncertain => {
             after.body.error = None;
+            after.body.make_known(CallOutcome::Accepted, Some(&remote.id), "the answer came late", now);
             after.apply(Event::Adopted, now).ok()?;
             after.due_at = Some(now);
             Some((after, Next::Now(Step::Check)))

@@ -12,6 +12,7 @@ use super::claim::{Engine, Place, RedisClaim};
 use super::feed::{Claimed, Feed, Fetched, job_id};
 use crate::connect::Backoff;
 use crate::record;
+use crate::settle::Extent;
 
 /// Most steps claimed in one script.
 const FETCH: usize = 128;
@@ -125,7 +126,7 @@ impl Reader {
                 error!(job.id = claimed.id, "a message names no job id");
                 continue;
             };
-            let job = match record::read(&id, &claimed.record) {
+            let job = match record::read_claimed(&id, &claimed.record) {
                 Ok(job) => job,
                 Err(reason) => {
                     // Left to its lease: a newer build may be able to read it.
@@ -133,11 +134,13 @@ impl Reader {
                     continue;
                 }
             };
+            let extent =
+                if record::has_this_layout(&claimed.record) { Extent::Header } else { Extent::Whole };
             let was_redelivered = job.deliveries > 2;
             let held = if was_redelivered { suspect.take() } else { None };
             let is_poison = job.deliveries > self.engine.policy.retry.max_deliveries;
             let place = Place { _slot: slot, _suspect: held };
-            let claim = RedisClaim::new(self.engine.clone(), job, claimed.source, place);
+            let claim = RedisClaim::new(self.engine.clone(), job, claimed.source, extent, place);
             if is_poison {
                 claim.end_as_poison().await;
             } else if self.stop.is_cancelled() {

@@ -1,24 +1,41 @@
--- Keeps and queues a job. Repeating it after a lost answer changes nothing.
--- KEYS 1 record, 2 workspace index, 3 idempotency key (or the record again when there is none)
--- ARGV 1 prefix, 2 job id, 3 record, 4 next kind, 5 delay_us, 6 created_us, 7 digest ('' = no key), 8 key ttl ms
-local p, id = ARGV[1], ARGV[2]
-if ARGV[7] ~= '' then
-  local held = redis.call('GET', KEYS[3])
+-- Keeps and queues jobs, each with an outcome of its own. Repeating it after a lost answer changes nothing.
+-- ARGV 1 prefix, 2 idempotency key ttl ms, then for each job 8 values:
+--   id, record, next kind, delay_us, created_us, workspace, digest of the idempotency key ('' = none), fingerprint
+-- Gives for each job 'c' (created), 'r' and the id of the same request, or 'u' and the id of another one.
+local p = ARGV[1]
+local outcomes, indexes = {}, {}
+
+-- Who holds the job's idempotency key, if not this job itself; otherwise the job holds it from now on.
+local function other_holder(id, key, fingerprint)
+  local held = redis.call('GET', key)
   if held then
     local other = string.sub(held, 1, 27)
-    if redis.call('EXISTS', p .. 'j:' .. other) == 1 and other ~= id then
-      if string.sub(held, 28) == ARGV[7] then
-        return {'repeated', other}
-      end
-      return {'reused', other}
+    if other ~= id and redis.call('EXISTS', p .. 'j:' .. other) == 1 then
+      return (string.sub(held, 28) == fingerprint and 'r' or 'u') .. other
     end
   end
-  redis.call('SET', KEYS[3], id .. ARGV[7], 'PX', ARGV[8])
+  redis.call('SET', key, id .. fingerprint, 'PX', ARGV[2])
 end
-if redis.call('EXISTS', KEYS[1]) == 1 then
-  return {'created', id}
+
+for at = 3, #ARGV, 8 do
+  local id, record, digest = ARGV[at], ARGV[at + 1], ARGV[at + 6]
+  local outcome = digest ~= '' and other_holder(id, p .. 'i:' .. digest, ARGV[at + 7])
+  if not outcome then
+    outcome = 'c'
+    if redis.call('SET', p .. 'j:' .. id, record, 'NX') then
+      local index = indexes[ARGV[at + 5]]
+      if not index then
+        index = {}
+        indexes[ARGV[at + 5]] = index
+      end
+      index[#index + 1] = ARGV[at + 4]
+      index[#index + 1] = id
+      enqueue(p, ARGV[at + 2], 'submit', id, string.sub(record, 3, 10), ARGV[at + 3])
+    end
+  end
+  outcomes[#outcomes + 1] = outcome
 end
-redis.call('SET', KEYS[1], ARGV[3])
-redis.call('ZADD', KEYS[2], ARGV[6], id)
-enqueue(p, ARGV[4], 'submit', id, string.sub(ARGV[3], 3, 10), ARGV[5])
-return {'created', id}
+for workspace, index in pairs(indexes) do
+  redis.call('ZADD', p .. 'x:' .. workspace, unpack(index))
+end
+return outcomes

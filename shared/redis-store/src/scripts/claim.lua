@@ -1,4 +1,4 @@
--- Claims messages of one ready stream: raises epoch and deliveries, gives the records.
+-- Claims messages of one ready stream: raises epoch and deliveries, gives the records as they were before.
 -- KEYS 1 stream
 -- ARGV 1 prefix, 2 group, 3 consumer, 4 step, 5 mode, 6 count, then by mode:
 --   read                      new messages
@@ -21,6 +21,10 @@ local function claim(entry, id, epoch)
     gone[#gone + 1] = entry
     return
   end
+  if not is_known(record) then
+    -- Left to its lease, without a mark: a build that can read it will come.
+    return
+  end
   local held = tonumber(string.sub(record, 3, 10), 16)
   local deliveries = tonumber(string.sub(record, 11, 14), 16)
   if held ~= tonumber(epoch, 16) + deliveries
@@ -32,7 +36,7 @@ local function claim(entry, id, epoch)
   redis.call('SETRANGE', key, 2, mark)
   out[#out + 1] = entry
   out[#out + 1] = id
-  out[#out + 1] = string.sub(record, 1, 2) .. mark .. string.sub(record, 15)
+  out[#out + 1] = record
 end
 
 if mode == 'read' then

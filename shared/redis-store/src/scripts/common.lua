@@ -1,7 +1,12 @@
 -- Shared by all scripts: clock, header, enqueueing.
+-- One reading a script: its effects are one instant.
+local now_read
 local function now_us()
-  local t = redis.call('TIME')
-  return t[1] * 1000000 + t[2]
+  if not now_read then
+    local t = redis.call('TIME')
+    now_read = t[1] * 1000000 + t[2]
+  end
+  return now_read
 end
 
 -- Scores are written as whole digits: Lua's own number form would round microseconds.
@@ -11,6 +16,12 @@ end
 
 local function is_terminal(state)
   return state == 'S' or state == 'F' or state == 'C'
+end
+
+-- Whether this build reads a record's layout.
+local function is_known(record)
+  local layout = string.byte(record)
+  return layout == 50 or layout == 49
 end
 
 -- A due member is at the head: wake one sleeping clock, if none has been told yet.

@@ -1,63 +1,88 @@
 -- Writes verdicts: record, what follows, and acknowledgement of each in one step.
--- ARGV 1 prefix, 2 group, 3 number of items, then for each item 13 values:
---   id, expected epoch (8 hex), source, entry, new header, new body ('' = as it is), next kind, next step, delay_us,
---   ttl_ms ('0' = none), publish ('1' = the job has ended), indexes ('+u:acme' enters, '-u:acme' leaves, blanks between),
---   number of assets; then for each asset: id, json
--- source: 's:<step>' a message of that stream, 'c' a check, 'x' not a claim (a cancel), 'k' keep the claim
--- Gives for each item 'ok' or the present record ('' when there is none): somebody else has changed the job (INV-9).
--- An item whose new header is already there was written by an earlier run whose answer was lost.
+-- ARGV 1 prefix, 2 group, then for each verdict 7 values, and after them id and json of each of its assets:
+--   id, expected epoch (8 hex), entry, new header, new rest of the record ('' = as it is), delay_us, plan
+-- A plan is `source kind step ttl_ms ended assets indexes`; there are few different ones, so each is taken apart once.
+--   source: 's:<step>' a message of that stream, 'c' a check, 'x' not a claim (a cancel), 'k' keep the claim
+--   kind and step: what is enqueued; ttl_ms: 0 = none; ended: 1 = tell those who wait; assets: how many there are
+--   indexes: '+u:acme' enters one, '-u:acme' leaves it, commas between; nothing where there is none
+-- Gives for each verdict 'ok' or the present record ('' when there is none): somebody else has changed the job (INV-9).
+-- A verdict whose header is already there was written by an earlier run whose answer was lost.
 local p, group = ARGV[1], ARGV[2]
-local results, acks = {}, {}
-local at = 4
-for _ = 1, tonumber(ARGV[3]) do
-  local id, expected, source, entry = ARGV[at], ARGV[at + 1], ARGV[at + 2], ARGV[at + 3]
-  local header, body = ARGV[at + 4], ARGV[at + 5]
-  local kind, step, delay_us = ARGV[at + 6], ARGV[at + 7], ARGV[at + 8]
-  local ttl, publish, indexes, assets = ARGV[at + 9], ARGV[at + 10], ARGV[at + 11], tonumber(ARGV[at + 12])
+local results, acks, plans, ended = {}, {}, {}, {}
+
+local function plan_of(text)
+  local plan = plans[text]
+  if not plan then
+    local source, kind, step, ttl, has_ended, assets, indexes =
+      string.match(text, '^(%S+) (%S+) (%S+) (%d+) (%d) (%d+) (%S*)$')
+    plan = {
+      source = source, kind = kind, step = step, ttl = ttl ~= '0' and ttl, has_ended = has_ended == '1',
+      assets = tonumber(assets), leaves_checks = source == 'c' and not (kind ~= 'n' and step == 'check'),
+      stream = string.sub(source, 1, 2) == 's:', indexes = indexes
+    }
+    plans[text] = plan
+  end
+  return plan
+end
+
+local at = 3
+while at <= #ARGV do
+  local id, header, rest, plan = ARGV[at], ARGV[at + 3], ARGV[at + 4], plan_of(ARGV[at + 6])
   local key = p .. 'j:' .. id
-  local present = redis.call('GETRANGE', key, 0, 47)
-  if present == header and source ~= 'k' then
+  local present = redis.call('GETRANGE', key, 0, #header - 1)
+  if present == header and plan.source ~= 'k' then
     results[#results + 1] = 'ok'
-  elseif present == '' or string.sub(present, 3, 10) ~= expected then
+  elseif present == '' or string.sub(present, 3, 10) ~= ARGV[at + 1]
+    -- A header belongs to its own layout only.
+    or (rest == '' and string.byte(present) ~= string.byte(header)) then
     results[#results + 1] = redis.call('GET', key) or ''
   else
-    if body == '' then
+    if rest == '' then
       redis.call('SETRANGE', key, 0, header)
+      if plan.ttl then
+        redis.call('PEXPIRE', key, plan.ttl)
+      end
+    elseif plan.ttl then
+      redis.call('SET', key, header .. rest, 'PX', plan.ttl)
     else
-      redis.call('SET', key, header .. body, 'KEEPTTL')
+      redis.call('SET', key, header .. rest, 'KEEPTTL')
     end
-    if ttl ~= '0' then
-      redis.call('PEXPIRE', key, ttl)
+    for a = at + 7, at + 5 + 2 * plan.assets, 2 do
+      redis.call('SET', p .. 'a:' .. ARGV[a], ARGV[a + 1], 'PX', plan.ttl)
     end
-    for a = 0, assets - 1 do
-      redis.call('SET', p .. 'a:' .. ARGV[at + 13 + a * 2], ARGV[at + 14 + a * 2], 'PX', ttl)
-    end
-    for sign, index in string.gmatch(indexes, '([+-])(%S+)') do
+    for sign, index in string.gmatch(plan.indexes, '([+-])([^,]+)') do
       if sign == '+' then
         redis.call('ZADD', p .. index, string.sub(header, 19, 31), id)
       else
         redis.call('ZREM', p .. index, id)
       end
     end
-    if source == 'c' and not (kind ~= 'n' and step == 'check') then
+    if plan.stream then
+      local entries = acks[plan.source]
+      if not entries then
+        entries = {}
+        acks[plan.source] = entries
+      end
+      entries[#entries + 1] = ARGV[at + 2]
+    elseif plan.leaves_checks then
       redis.call('ZREM', p .. 'c', id)
-    elseif source == 'x' then
+    elseif plan.source == 'x' then
       redis.call('ZREM', p .. 'c', id)
       redis.call('ZREM', p .. 'd', 'submit:' .. id, 'deliver:' .. id, 'reconcile:' .. id)
-    elseif string.sub(source, 1, 2) == 's:' then
-      acks[source] = acks[source] or {}
-      table.insert(acks[source], entry)
     end
-    enqueue(p, kind, step, id, string.sub(header, 3, 10), delay_us)
-    if publish == '1' then
-      redis.call('PUBLISH', p .. 'ended', id)
+    enqueue(p, plan.kind, plan.step, id, string.sub(header, 3, 10), ARGV[at + 5])
+    if plan.has_ended then
+      ended[#ended + 1] = id
     end
     results[#results + 1] = 'ok'
   end
-  at = at + 13 + assets * 2
+  at = at + 7 + 2 * plan.assets
 end
 for stream, entries in pairs(acks) do
   redis.call('XACK', p .. stream, group, unpack(entries))
   redis.call('XDEL', p .. stream, unpack(entries))
+end
+if #ended > 0 then
+  redis.call('PUBLISH', p .. 'ended', table.concat(ended, ' '))
 end
 return results

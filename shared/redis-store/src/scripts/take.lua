@@ -1,7 +1,7 @@
 -- Claims due checks. The due set is the lease queue: a taken member stays with its lease's end as score.
 -- KEYS 1 due set of checks
 -- ARGV 1 prefix, 2 count, 3 lease_us, 4 suspects (1 = one that was already redelivered may be taken)
--- Gives {suspects left, now_us, score of the next member or '', id, record, id, record, ...}
+-- Gives {suspects left, now_us, score of the next member or '', id, record, id, record, ...}, records as they were before
 local p, count, lease_us = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
 local may_take_suspect, suspects_left = ARGV[4] == '1', 0
 local now = now_us()
@@ -11,6 +11,9 @@ for _, id in ipairs(redis.call('ZRANGE', KEYS[1], '-inf', digits(now), 'BYSCORE'
   local record = redis.call('GET', key)
   if not record or string.sub(record, 2, 2) ~= 'a' then
     redis.call('ZREM', KEYS[1], id)
+  elseif not is_known(record) then
+    -- A build that can read it may come meanwhile.
+    redis.call('ZADD', KEYS[1], digits(now + lease_us), id)
   else
     local deliveries = tonumber(string.sub(record, 11, 14), 16)
     if deliveries >= 2 and not may_take_suspect then
@@ -26,7 +29,7 @@ for _, id in ipairs(redis.call('ZRANGE', KEYS[1], '-inf', digits(now), 'BYSCORE'
       redis.call('SETRANGE', key, 2, mark)
       redis.call('ZADD', KEYS[1], digits(now + lease_us), id)
       out[#out + 1] = id
-      out[#out + 1] = string.sub(record, 1, 2) .. mark .. string.sub(record, 15)
+      out[#out + 1] = record
     end
   end
 end

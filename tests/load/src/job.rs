@@ -1,0 +1,74 @@
+//! The measured job: a request of 300 bytes as JSON, with workspace and trace as every job has them.
+
+use std::time::Duration;
+
+use anyhow::Result;
+use atelier_domain::Timestamp;
+use atelier_domain::ids::JobId;
+use atelier_domain::job::{Job, JobSpec};
+use atelier_domain::money::{Cost, MicroUsd, PriceUnit, UnitPrice};
+use atelier_domain::operation::{OnUnknownOutcome, Operation, Priority, Provider};
+use atelier_domain::ports::{Idempotency, NewJob};
+use atelier_domain::trace::{JobTrace, TraceParent};
+
+/// Jobs that are alike but for their id, time and trace.
+pub struct Template {
+    prompt: String,
+}
+
+impl Template {
+    /// The template whose request has 300 bytes.
+    pub fn new() -> Result<Self> {
+        let body = serde_json::json!({
+            "provider": "fal", "model": "fal-ai/flux/dev", "operation": "image_gen", "workspace": "tenant-0001",
+            "config": {"width": 1024, "height": 1024, "steps": 28}, "prompt": ""
+        });
+        Ok(Self { prompt: "x".repeat(300 - serde_json::to_string(&body)?.len()) })
+    }
+
+    /// One more job, due after `delay`.
+    pub fn job(&self, delay: Duration) -> Result<Job> {
+        let now = Timestamp::now();
+        let mut config = serde_json::Map::new();
+        for (name, value) in [("width", 1024), ("height", 1024), ("steps", 28)] {
+            config.insert(name.to_owned(), value.into());
+        }
+        let spec = JobSpec {
+            operation: Operation::ImageGen,
+            provider: Provider::Fal,
+            model: "fal-ai/flux/dev".to_owned(),
+            prompt: Some(self.prompt.clone()),
+            input: None,
+            files: Default::default(),
+            config,
+            credential_id: None,
+            priority: Priority::Normal,
+            run_at: (!delay.is_zero()).then(|| now + delay),
+            start_deadline: now + delay + Duration::from_secs(24 * 3600),
+            metadata: serde_json::Map::new(),
+            capture_prompt: true,
+            on_unknown_outcome: OnUnknownOutcome::Fail,
+        };
+        let producer = TraceParent { trace_id: rand::random(), span_id: rand::random(), is_sampled: true };
+        let trace =
+            JobTrace { producer, tracestate: None, media_span_id: rand::random(), scheduled_by: None };
+        let price = UnitPrice { unit: PriceUnit::Megapixel, micro_usd: MicroUsd(25_000) };
+        let cost = Cost::estimate(MicroUsd(50_000), price);
+        let workspace = "tenant-0001".parse().map_err(anyhow::Error::msg)?;
+        Ok(Job::admitted(JobId::new(), workspace, spec, cost, trace, now))
+    }
+
+    /// The same as an admission, with an idempotency key of its own or without one.
+    pub fn admission(&self, delay: Duration, has_key: bool) -> Result<NewJob> {
+        let job = self.job(delay)?;
+        let idempotency =
+            has_key.then(|| Idempotency { key: format!("order-{}", job.id), fingerprint: rand::random() });
+        Ok(NewJob { job, idempotency })
+    }
+}
+
+/// When a job should begin: at its due time, and not before it was admitted. Seconds since 1970.
+pub fn due_s(job: &Job) -> f64 {
+    let due = job.body.spec.run_at.unwrap_or(job.body.created_at);
+    due.as_nanosecond() as f64 / 1e9
+}

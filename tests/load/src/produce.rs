@@ -1,0 +1,69 @@
+//! Atelier's measured producer: `produce JOBS MODE DELAY_MS`. Prints the seconds from the first call to the last answer.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail, ensure};
+use atelier_domain::ports::{Admission, JobStore};
+use atelier_redis_store::RedisJobStore;
+use futures::StreamExt;
+use tokio_util::sync::CancellationToken;
+
+use crate::job::Template;
+use crate::worker::redis;
+
+/// Sends and ends.
+#[tokio::main(flavor = "multi_thread", worker_threads = 2)]
+pub async fn run(words: &[String]) -> Result<()> {
+    let [jobs, mode, delay_ms] = words else { bail!("produce JOBS MODE DELAY_MS, not {words:?}") };
+    let jobs: usize = jobs.parse()?;
+    let delay = Duration::from_millis(delay_ms.parse()?);
+    // With `keys`, each job has an idempotency key of its own.
+    let (mode, has_key) = mode.strip_suffix("+keys").map_or((mode.as_str(), false), |mode| (mode, true));
+    let stop = CancellationToken::new();
+    let (store, _) = RedisJobStore::start(redis()?, stop.clone());
+    store.ready().await?;
+    let template = Template::new()?;
+    let since = Instant::now();
+    let admit = || async {
+        let admitted = store.admit(template.admission(delay, has_key)?).await?;
+        ensure!(admitted == Admission::Created, "a job was not created: {admitted:?}");
+        Ok(())
+    };
+    match mode {
+        "single" => {
+            for _ in 0..jobs {
+                admit().await?;
+            }
+        }
+        "concurrent" => {
+            let outcomes: Vec<Result<()>> =
+                futures::stream::iter(0..jobs).map(|_| admit()).buffer_unordered(64).collect().await;
+            outcomes.into_iter().collect::<Result<()>>()?;
+        }
+        "bulk" => {
+            let mut left = jobs;
+            while left > 0 {
+                let count = left.min(500);
+                let new =
+                    (0..count).map(|_| template.admission(delay, has_key)).collect::<Result<Vec<_>>>()?;
+                for outcome in store.admit_many(new).await {
+                    let admitted = outcome?;
+                    ensure!(admitted == Admission::Created, "a job was not created: {admitted:?}");
+                }
+                left -= count;
+            }
+        }
+        paced => {
+            let rate: f64 =
+                paced.strip_prefix("paced:").with_context(|| format!("{paced} is no mode"))?.parse()?;
+            for _ in 0..jobs {
+                // Uneven, so that no beat with timers arises.
+                tokio::time::sleep(Duration::from_secs_f64((0.5 + rand::random::<f64>()) / rate)).await;
+                admit().await?;
+            }
+        }
+    }
+    println!("{}", since.elapsed().as_secs_f64());
+    stop.cancel();
+    Ok(())
+}

@@ -1,0 +1,93 @@
+//! Each row of the harness, short and without the rivals: that it runs to its end, counts every job and reports it.
+//! What it measures in so short a time means nothing and is not looked at.
+
+#![cfg(test)]
+
+use std::process::Command;
+
+/// Jobs of a short run; enough for several batches.
+const JOBS: u64 = 600;
+
+/// Runs one row and gives its figures.
+fn short_run(row: &str) -> Vec<serde_json::Value> {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("report.json");
+    let output = Command::new(env!("CARGO_BIN_EXE_atelier-load"))
+        .args([
+            row,
+            "--jobs",
+            &JOBS.to_string(),
+            "--runs",
+            "1",
+            "--durability",
+            "everysec",
+            "--without-peers",
+        ])
+        .arg("--json")
+        .arg(&file)
+        .output()
+        .unwrap();
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{row}: {text}");
+    // A handler that failed says so there, and would be counted all the same.
+    assert!(!text.contains("step of"), "{row}: {text}");
+    let report: serde_json::Value = serde_json::from_slice(&std::fs::read(file).unwrap()).unwrap();
+    assert_eq!(report["parts"][0]["durability"], "everysec");
+    report["parts"][0]["figures"].as_array().unwrap().clone()
+}
+
+/// The measures of a row, all of so many jobs.
+fn measures(figures: &[serde_json::Value], jobs: u64) -> Vec<&str> {
+    for figure in figures {
+        assert_eq!(figure["jobs"], jobs, "{figure}");
+        assert_eq!(figure["runs"].as_array().unwrap().len(), 1, "{figure}");
+    }
+    figures.iter().map(|figure| figure["measure"].as_str().unwrap()).collect()
+}
+
+fn value(figures: &[serde_json::Value], measure: &str) -> f64 {
+    figures.iter().find(|figure| figure["measure"] == measure).unwrap()["value"].as_f64().unwrap()
+}
+
+#[test]
+fn a_drain_counts_every_job_with_and_without_an_intent() {
+    let figures = short_run("drain");
+    let rates = measures(&figures, JOBS).into_iter().filter(|measure| *measure == "jobs/s").count();
+    assert_eq!((figures.len(), rates), (6, 2));
+    assert!(
+        figures.iter().all(|figure| figure["measure"] != "jobs/s" || figure["value"].as_f64() > Some(0.0))
+    );
+}
+
+#[test]
+fn both_ways_of_enqueueing_are_measured() {
+    let figures = short_run("enqueue");
+    assert_eq!(measures(&figures, JOBS).len(), 6);
+    assert!(value(&figures, "jobs/s") > 0.0);
+}
+
+#[test]
+fn a_waiting_job_takes_more_than_its_prompt_and_less_than_two_kilobytes() {
+    let figures = short_run("memory");
+    assert_eq!(measures(&figures, JOBS), ["Redis bytes", "Redis bytes"]);
+    for figure in &figures {
+        let bytes = figure["value"].as_f64().unwrap();
+        assert!((300.0..2000.0).contains(&bytes), "{figure}");
+    }
+}
+
+#[test]
+fn commands_are_counted_and_fewer_than_the_jobs() {
+    let figures = short_run("commands");
+    measures(&figures, JOBS);
+    let sent = value(&figures, "commands sent/job");
+    assert!(sent > 0.0 && sent < 1.0, "{sent}");
+    assert!(value(&figures, "commands in scripts/job") >= 3.0);
+}
+
+#[test]
+fn an_unknown_row_is_refused_with_the_names_of_all() {
+    let output = Command::new(env!("CARGO_BIN_EXE_atelier-load")).arg("dance").output().unwrap();
+    assert!(!output.status.success());
+    assert!(String::from_utf8_lossy(&output.stderr).contains("drain, enqueue"));
+}
