@@ -1,4 +1,6 @@
-//! Every key, in one place. All keys of a shard carry its hash tag, so one script may touch them on Redis Cluster.
+//! Every key, in one place. Shard `n` has the hash tag `{qn}`; all its keys carry it, so one script may touch them on
+//! Redis Cluster. A job's shard is the [`JobId::spread`] of its id modulo the number of shards; what belongs to a job
+//! stands in its shard, its assets and the idempotency key it came with too.
 //!
 //! | key | type | content | lives |
 //! |---|---|---|---|
@@ -12,6 +14,7 @@
 //! | `{q0}:a:<asset>` | string | asset as JSON | `retention_s` |
 //! | `{q0}:b:<job>:<epoch>:<index>` | string | bytes of a paid reply that the asset store does not have yet | until stored, at most `retention_s` |
 //! | `{q0}:h:<job>` | string | a callback has made the job's check due | `retention_s` |
+//! | `{q0}:n` | string | the number of shards that this one is part of | for ever |
 //! | `{q0}:ended` | channel | ids of jobs that have just ended | - |
 //!
 //! The control queue is `apalis-redis`', which chooses its keys itself. `Q` is [`CONTROL_QUEUE`]:
@@ -40,17 +43,40 @@ pub const GROUP: &str = "g";
 /// The control queue's name. Its scripts also touch the global key `core:apalis:queues:list`, without saying so, which
 /// fails on most nodes of a Redis Cluster; with that key as hash tag all of it is in one slot.
 pub const CONTROL_QUEUE: &str = "{core:apalis:queues:list}:control";
+/// Its hash tag.
+pub(crate) const CONTROL_TAG: &str = "core:apalis:queues:list";
+
+/// The hash tag of a shard.
+pub(crate) fn tag(number: u16) -> String {
+    format!("q{number}")
+}
+
+/// What decides the shard of an idempotency key, as [`JobId::spread`] does for a job.
+pub(crate) fn spread_of_key(workspace: &WorkspaceId, key: &str) -> u16 {
+    let first = digest_of_key(workspace, key).first_chunk::<2>().copied();
+    u16::from_be_bytes(first.unwrap_or_default())
+}
+
+fn digest_of_key(workspace: &WorkspaceId, key: &str) -> [u8; 32] {
+    Sha256::digest(format!("{workspace}\n{key}")).into()
+}
 
 /// The names of one shard.
 #[derive(Debug, Clone)]
 pub struct Keys {
+    number: u16,
     prefix: String,
 }
 
 impl Keys {
     /// Names of the shard with this number.
     pub fn of_shard(number: u16) -> Self {
-        Self { prefix: format!("{{q{number}}}:") }
+        Self { number, prefix: format!("{{{}}}:", tag(number)) }
+    }
+
+    /// Which shard this is.
+    pub fn number(&self) -> u16 {
+        self.number
     }
 
     /// What every key of the shard begins with. Scripts build record keys from it.
@@ -90,9 +116,8 @@ impl Keys {
 
     /// An idempotency key. Hashed: callers' keys may be long, and 16 bytes keep a million of them cheap.
     pub fn idempotency(&self, workspace: &WorkspaceId, key: &str) -> Vec<u8> {
-        let digest = Sha256::digest(format!("{workspace}\n{key}"));
         let mut name = format!("{}i:", self.prefix).into_bytes();
-        name.extend(digest.iter().take(16));
+        name.extend(digest_of_key(workspace, key).iter().take(16));
         name
     }
 
@@ -119,6 +144,11 @@ impl Keys {
     /// The mark of a job whose check a callback has made due.
     pub fn hastened(&self, job: &JobId) -> String {
         format!("{}h:{job}", self.prefix)
+    }
+
+    /// The number of shards that this one is part of.
+    pub fn shards(&self) -> String {
+        format!("{}n", self.prefix)
     }
 
     /// The channel of ended jobs.

@@ -14,7 +14,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
-use crate::connect::{Backoff, Redis};
+use crate::connect::{Backoff, Shard};
 use crate::keys::{GROUP, Keys};
 use crate::{record, script};
 
@@ -180,9 +180,9 @@ pub(crate) struct Settler {
 
 impl Settler {
     /// Starts the sending task. It runs until all handles are gone; after `give_up` it no longer waits for Redis.
-    pub(crate) fn start(redis: Redis, give_up: CancellationToken) -> (Self, tokio::task::JoinHandle<()>) {
+    pub(crate) fn start(shard: Shard, give_up: CancellationToken) -> (Self, tokio::task::JoinHandle<()>) {
         let (queue, inbox) = mpsc::channel(4 * BATCH);
-        let task = tokio::spawn(run(redis, inbox, give_up));
+        let task = tokio::spawn(run(shard, inbox, give_up));
         (Self { queue }, task)
     }
 
@@ -194,14 +194,14 @@ impl Settler {
     }
 }
 
-async fn run(redis: Redis, mut inbox: mpsc::Receiver<Waiting>, give_up: CancellationToken) {
-    let mut connection = redis.commands();
+async fn run(shard: Shard, mut inbox: mpsc::Receiver<Waiting>, give_up: CancellationToken) {
+    let mut connection = shard.commands();
     let mut batch = Vec::with_capacity(BATCH);
     while inbox.recv_many(&mut batch, BATCH).await > 0 {
         let (verdicts, answers): (Vec<_>, Vec<_>) = batch.drain(..).unzip();
         let mut backoff = Backoff::default();
         let written = loop {
-            match send(&mut connection, &redis.keys, &verdicts).await {
+            match send(&mut connection, &shard.keys, &verdicts).await {
                 Ok(written) => break Some(written),
                 Err(error) => {
                     log_failure(&error, verdicts.len());

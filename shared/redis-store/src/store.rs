@@ -12,19 +12,20 @@ use atelier_domain::ports::{
     Admission, CancelOutcome, JobFilter, JobStore, NewJob, Next, Page, StoreUnavailable,
 };
 use atelier_domain::state::{Event, State};
-use redis::AsyncCommands;
+use futures::future::try_join_all;
+use redis::{AsyncCommands, RedisResult};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use tracing::error;
 
 use crate::connect::{Redis, twice};
 use crate::events::{self, Waiters};
+use crate::listing::{self, Newest};
 use crate::settle::{self, Source, Verdict, Written};
 use crate::{record, script};
 
 /// How often a waiting caller looks although no message came.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
-/// Records read in one command when a list is filtered.
+/// Records read in one round when a list is filtered.
 const CHUNK: isize = 500;
 /// Records that one filtered list looks at, newest first. Older ones are found by narrower filters or other pages.
 const SCAN_LIMIT: isize = 20_000;
@@ -49,51 +50,32 @@ impl RedisJobStore {
     }
 
     async fn read(&self, id: &JobId) -> Result<Option<Job>, StoreUnavailable> {
-        let key = self.redis.keys.job(id);
+        let shard = self.redis.of_job(id);
+        let key = shard.keys.job(id);
         let found: Option<Vec<u8>> =
-            twice(|| async { self.redis.commands().get(&key).await }).await.map_err(unavailable)?;
+            twice(|| async { shard.commands().get(&key).await }).await.map_err(unavailable)?;
         found.map(|bytes| record::read(id, &bytes)).transpose().map_err(unavailable)
-    }
-
-    /// The jobs at these positions of an index, and how many positions there were: an id whose record has expired
-    /// stands there until the control queue repairs the index.
-    async fn window(
-        &self,
-        index: &str,
-        from: isize,
-        count: isize,
-    ) -> Result<(usize, Vec<Job>), StoreUnavailable> {
-        let ids: Vec<String> =
-            twice(|| async { self.redis.commands().zrevrange(index, from, from + count - 1).await })
-                .await
-                .map_err(unavailable)?;
-        if ids.is_empty() {
-            return Ok((0, Vec::new()));
-        }
-        let seen = ids.len();
-        let ids: Vec<JobId> = ids.iter().filter_map(|id| id.parse().ok()).collect();
-        let keys: Vec<String> = ids.iter().map(|id| self.redis.keys.job(id)).collect();
-        let records: Vec<Option<Vec<u8>>> =
-            twice(|| async { self.redis.commands().mget(&keys).await }).await.map_err(unavailable)?;
-        let mut jobs = Vec::with_capacity(ids.len());
-        for (id, found) in ids.iter().zip(records) {
-            match found.map(|bytes| record::read(id, &bytes)) {
-                Some(Ok(job)) => jobs.push(job),
-                Some(Err(reason)) => error!(job.id = %id, error = %reason, "record left out of a list"),
-                None => {}
-            }
-        }
-        Ok((seen, jobs))
     }
 }
 
 #[async_trait]
 impl JobStore for RedisJobStore {
+    fn new_job_id(&self, workspace: &WorkspaceId, key: Option<&str>) -> JobId {
+        self.redis.new_job_id(workspace, key)
+    }
+
     async fn admit(&self, new: NewJob) -> Result<Admission, StoreUnavailable> {
+        self.redis.confirm_layout().await.map_err(unavailable)?;
         let job = new.job;
-        let keys = &self.redis.keys;
+        let shard = self.redis.of_job(&job.id);
+        let keys = &shard.keys;
         let text = record::header(&job) + &record::body(&job).map_err(unavailable)?;
         let workspace = &job.body.workspace_id;
+        if let Some(idempotency) = &new.idempotency
+            && !self.redis.fits(&job.id, workspace, &idempotency.key)
+        {
+            return Err(StoreUnavailable { source: "the id was not made for this idempotency key".into() });
+        }
         let (idempotency_key, digest) = match &new.idempotency {
             Some(idempotency) => {
                 (keys.idempotency(workspace, &idempotency.key), idempotency.fingerprint.to_vec())
@@ -115,9 +97,7 @@ impl JobStore for RedisJobStore {
             .arg(self.redis.settings.idempotency_ttl_s.saturating_mul(1000));
         // The id was chosen here, so a second run after a lost answer finds the first one's work.
         let (outcome, id): (String, String) =
-            twice(|| async { call.invoke_async(&mut self.redis.commands()).await })
-                .await
-                .map_err(unavailable)?;
+            twice(|| async { call.invoke_async(&mut shard.commands()).await }).await.map_err(unavailable)?;
         if outcome == "created" {
             return Ok(Admission::Created);
         }
@@ -135,14 +115,14 @@ impl JobStore for RedisJobStore {
     }
 
     async fn jobs(&self, workspace: &WorkspaceId, filter: &JobFilter) -> Result<Page<Job>, StoreUnavailable> {
-        let index = self.redis.keys.jobs_of(workspace);
         let limit = isize::try_from(filter.limit).unwrap_or(20);
         let first = isize::try_from(filter.page.saturating_sub(1)).unwrap_or(0).saturating_mul(limit);
         let is_unfiltered = filter.state.is_none() && filter.operation.is_none() && filter.provider.is_none();
         if is_unfiltered {
-            let total: u64 =
-                twice(|| async { self.redis.commands().zcard(&index).await }).await.map_err(unavailable)?;
-            let (_, items) = self.window(&index, first, limit).await?;
+            let total = listing::count(&self.redis, workspace).await.map_err(unavailable)?;
+            let mut newest = Newest::after(&self.redis, workspace, first).await.map_err(unavailable)?;
+            let ids = newest.take(limit).await.map_err(unavailable)?;
+            let items = listing::read(&self.redis, &ids).await.map_err(unavailable)?;
             return Ok(Page { items, total });
         }
         let fits = |job: &Job| {
@@ -152,12 +132,14 @@ impl JobStore for RedisJobStore {
         };
         let mut items = Vec::new();
         let mut total = 0u64;
-        let mut from = 0;
-        while from < SCAN_LIMIT {
-            let (seen, jobs) = self.window(&index, from, CHUNK).await?;
-            if seen == 0 {
+        let mut newest = Newest::after(&self.redis, workspace, 0).await.map_err(unavailable)?;
+        let mut seen = 0;
+        while seen < SCAN_LIMIT {
+            let ids = newest.take(CHUNK).await.map_err(unavailable)?;
+            if ids.is_empty() {
                 break;
             }
+            let jobs = listing::read(&self.redis, &ids).await.map_err(unavailable)?;
             for job in jobs.into_iter().filter(fits) {
                 let position = isize::try_from(total).unwrap_or(isize::MAX);
                 if position >= first && position < first + limit {
@@ -165,7 +147,7 @@ impl JobStore for RedisJobStore {
                 }
                 total += 1;
             }
-            from += CHUNK;
+            seen += CHUNK;
         }
         Ok(Page { items, total })
     }
@@ -219,7 +201,8 @@ impl JobStore for RedisJobStore {
     }
 
     async fn hasten(&self, id: &JobId) -> Result<bool, StoreUnavailable> {
-        let keys = &self.redis.keys;
+        let shard = self.redis.of_job(id);
+        let keys = &shard.keys;
         let mut call = script::HASTEN.prepare_invoke();
         call.key(keys.job(id))
             .key(keys.checks())
@@ -227,7 +210,7 @@ impl JobStore for RedisJobStore {
             .key(keys.hastened(id))
             .arg(id.as_str())
             .arg(self.redis.settings.retention_s.saturating_mul(1000));
-        twice(|| async { call.invoke_async(&mut self.redis.commands()).await }).await.map_err(unavailable)
+        twice(|| async { call.invoke_async(&mut shard.commands()).await }).await.map_err(unavailable)
     }
 
     async fn decide(&self, before: &Job, after: Job, next: Next) -> Result<bool, StoreUnavailable> {
@@ -236,26 +219,31 @@ impl JobStore for RedisJobStore {
             Verdict::ending(&before.body, after, &next, &Source::Outside, retention, Timestamp::now())
                 .map_err(unavailable)?;
         let verdicts = [verdict];
-        let written =
-            twice(|| async { settle::send(&mut self.redis.commands(), &self.redis.keys, &verdicts).await })
-                .await
-                .map_err(unavailable)?;
+        let shard = self.redis.of_job(&before.id);
+        let written = twice(|| async { settle::send(&mut shard.commands(), &shard.keys, &verdicts).await })
+            .await
+            .map_err(unavailable)?;
         Ok(written.first() == Some(&Written::Yes))
     }
 
     async fn asset(&self, workspace: &WorkspaceId, id: &AssetId) -> Result<Option<Asset>, StoreUnavailable> {
-        let key = self.redis.keys.asset(id);
+        let shard = self.redis.of_asset(id);
+        let key = shard.keys.asset(id);
         let found: Option<Vec<u8>> =
-            twice(|| async { self.redis.commands().get(&key).await }).await.map_err(unavailable)?;
+            twice(|| async { shard.commands().get(&key).await }).await.map_err(unavailable)?;
         let asset: Option<Asset> =
             found.map(|bytes| serde_json::from_slice(&bytes)).transpose().map_err(unavailable)?;
         Ok(asset.filter(|asset| asset.workspace_id == *workspace))
     }
 
     async fn ready(&self) -> Result<(), StoreUnavailable> {
-        let _: String = twice(|| async { redis::cmd("PING").query_async(&mut self.redis.commands()).await })
-            .await
-            .map_err(unavailable)?;
+        // All of them: a job may belong into any shard.
+        let asked = self.redis.groups().iter().map(|group| async {
+            let _: String =
+                twice(|| async { redis::cmd("PING").query_async(&mut group.link.clone()).await }).await?;
+            RedisResult::Ok(())
+        });
+        try_join_all(asked).await.map_err(unavailable)?;
         Ok(())
     }
 }
