@@ -31,7 +31,7 @@ enum Kind {
     /// As many as there are; what stands where follows from the settings alone.
     Fixed(Vec<ConnectionInfo>),
     /// One master, which the sentinels know.
-    Sentinel { sentinels: Vec<ConnectionInfo>, master: String, form: ConnectionInfo },
+    Sentinel { sentinels: Vec<ConnectionInfo>, master: String, form: Box<ConnectionInfo> },
     /// Nodes that share the hash slots; these are the ones to ask.
     Cluster(Vec<ConnectionInfo>),
 }
@@ -75,7 +75,7 @@ impl Servers {
         let kind = if !settings.cluster.is_empty() {
             Kind::Cluster(infos(&settings.cluster)?)
         } else if !settings.sentinels.is_empty() {
-            let form = settings.url.expose().as_str().into_connection_info()?;
+            let form = Box::new(settings.url.expose().as_str().into_connection_info()?);
             let master = host_of(&form).unwrap_or_default().to_owned();
             Kind::Sentinel { sentinels: infos(&settings.sentinels)?, master, form }
         } else if !settings.urls.is_empty() {
