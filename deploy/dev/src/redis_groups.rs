@@ -82,16 +82,22 @@ impl RedisCluster {
         })
     }
 
+    /// Waits until the replica of the `number`th master is a master itself.
+    pub fn wait_for_heir(&self, number: usize) -> Result<()> {
+        let heir = self.nodes.get(self.masters + number).context("the cluster has replicas")?;
+        until("the replica to take over", || says(heir, &["INFO", "replication"], "role:master"))
+    }
+
     /// The URLs of all nodes.
     pub fn urls(&self) -> Vec<String> {
         self.nodes.iter().map(RedisServer::url).collect()
     }
 }
 
-/// A master with one replica, and three sentinels that watch them. Dropping it kills all.
+/// A master with two replicas, and three sentinels that watch them. Dropping it kills all.
 pub struct SentinelGroup {
-    /// The master as it was at the start, and its replica.
-    pub servers: [RedisServer; 2],
+    /// The master as it was at the start, and its replicas.
+    pub servers: Vec<RedisServer>,
     /// Those who watch.
     pub sentinels: Vec<RedisServer>,
 }
@@ -105,10 +111,14 @@ impl SentinelGroup {
         let master = RedisServer::start_with(program.clone(), &folder.join("first"), &more)?;
         let port = master.port().to_string();
         let of_master = format!("127.0.0.1 {port}");
-        let replica_more: Vec<&str> =
+        let of_replica: Vec<&str> =
             ["--replicaof", &of_master].into_iter().chain(more.iter().copied()).collect();
-        let replica = RedisServer::start_with(program.clone(), &folder.join("second"), &replica_more)?;
-        until("the replica to follow", || says(&master, &["INFO", "replication"], "state=online"))?;
+        let mut servers = vec![master];
+        for name in ["second", "third"] {
+            servers.push(RedisServer::start_with(program.clone(), &folder.join(name), &of_replica)?);
+        }
+        let follow = |server: &RedisServer| says(server, &["INFO", "replication"], "master_link_status:up");
+        until("the replicas to follow", || servers.iter().skip(1).all(follow))?;
         let settings = format!(
             "sentinel monitor {MASTER} 127.0.0.1 {port} 2\n\
              sentinel down-after-milliseconds {MASTER} {DEAD_AFTER_MS}\n\
@@ -120,10 +130,10 @@ impl SentinelGroup {
                 RedisServer::start_sentinel(program.clone(), &folder, &settings)
             })
             .collect::<Result<Vec<_>>>()?;
-        until("the sentinels to know each other and the replica", || {
-            sentinels.iter().all(|sentinel| says(sentinel, &["INFO", "sentinel"], "slaves=1,sentinels=3"))
+        until("the sentinels to know each other and the replicas", || {
+            sentinels.iter().all(|sentinel| says(sentinel, &["INFO", "sentinel"], "slaves=2,sentinels=3"))
         })?;
-        Ok(Self { servers: [master, replica], sentinels })
+        Ok(Self { servers, sentinels })
     }
 
     /// The URLs of the sentinels.

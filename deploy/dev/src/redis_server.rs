@@ -75,6 +75,17 @@ impl RedisServer {
         Ok(server)
     }
 
+    /// Starts a server that follows this one, with files beside it.
+    pub fn start_replica(&self) -> Result<Self> {
+        let master = format!("127.0.0.1 {}", self.port);
+        let folder = self.folder.with_extension("replica");
+        Self::start_with(
+            self.program.clone(),
+            &folder,
+            &["--replicaof", &master, "--repl-diskless-sync-delay", "0"],
+        )
+    }
+
     /// Starts a sentinel: its settings are a file, into which it writes what it learns.
     pub fn start_sentinel(program: PathBuf, folder: &Path, settings: &str) -> Result<Self> {
         let port = free_port()?;

@@ -11,6 +11,7 @@ use redis::aio::MultiplexedConnection;
 use tokio::sync::OnceCell;
 use tokio_util::sync::CancellationToken;
 
+use crate::confirm::Confirming;
 use crate::keys::{self, CONTROL_TAG, Keys};
 use crate::link::{Link, is_elsewhere};
 use crate::servers::{Holder, Servers};
@@ -49,6 +50,7 @@ pub struct Redis {
 #[derive(Clone)]
 pub(crate) struct Shard {
     link: Link,
+    pub(crate) confirming: Confirming,
     pub(crate) settings: Arc<RedisStoreSettings>,
     pub(crate) keys: Keys,
 }
@@ -67,8 +69,9 @@ impl Redis {
         let settings = Arc::new(settings);
         let limit = settings.command_timeout();
         let link = |server, tag: &str| Link::new(servers.clone(), Holder::new(server, tag), limit);
-        let shard = |link: &Link, number| Shard {
+        let shard = |link: &Link, confirming: &Confirming, number| Shard {
             link: link.clone(),
+            confirming: confirming.clone(),
             settings: settings.clone(),
             keys: Keys::of_shard(number),
         };
@@ -77,17 +80,20 @@ impl Redis {
             // Which shards share a node is the cluster's matter, and changes.
             (0..count)
                 .map(|number| {
-                    let link = link(0, &keys::tag(number));
-                    Group { shards: vec![shard(&link, number)], link }
+                    let tag = keys::tag(number);
+                    let confirming = Confirming::new(link(0, &tag));
+                    let link = link(0, &tag);
+                    Group { shards: vec![shard(&link, &confirming, number)], link }
                 })
                 .collect()
         } else {
             let servers = servers.count().max(1);
             (0..servers.min(usize::from(count)))
                 .map(|server| {
+                    let confirming = Confirming::new(link(server, ""));
                     let link = link(server, "");
                     let shards = (0..count).skip(server).step_by(servers);
-                    Group { shards: shards.map(|number| shard(&link, number)).collect(), link }
+                    Group { shards: shards.map(|number| shard(&link, &confirming, number)).collect(), link }
                 })
                 .collect()
         };

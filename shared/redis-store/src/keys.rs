@@ -15,6 +15,7 @@
 //! | `{q0}:b:<job>:<epoch>:<index>` | string | bytes of a paid reply that the asset store does not have yet | until stored, at most `retention_s` |
 //! | `{q0}:h:<job>` | string | a callback has made the job's check due | `retention_s` |
 //! | `{q0}:n` | string | the number of shards that this one is part of | for ever |
+//! | `{q0}:f` | string | written to have it confirmed by replicas, with `confirm_replicas` | for ever |
 //! | `{q0}:ended` | channel | ids of jobs that have just ended | - |
 //!
 //! The control queue is `apalis-redis`', which chooses its keys itself. `Q` is [`CONTROL_QUEUE`]:
@@ -149,6 +150,11 @@ impl Keys {
     /// The number of shards that this one is part of.
     pub fn shards(&self) -> String {
         format!("{}n", self.prefix)
+    }
+
+    /// What is written to have it confirmed by replicas.
+    pub fn fence(&self) -> String {
+        format!("{}f", self.prefix)
     }
 
     /// The channel of ended jobs.

@@ -6,6 +6,7 @@
 
 pub mod audit;
 mod clock;
+mod confirm;
 mod connect;
 mod control;
 mod events;

@@ -56,7 +56,7 @@ impl Link {
 
     /// The connection with its number. Callers that come while it is being made share the outcome; the first one after
     /// a failure tries anew.
-    async fn connection(&self) -> RedisResult<(u64, MultiplexedConnection)> {
+    pub(crate) async fn connection(&self) -> RedisResult<(u64, MultiplexedConnection)> {
         let (number, opening) = self.current();
         match opening.await {
             Ok(connection) => Ok((number, connection)),
@@ -90,7 +90,7 @@ impl Link {
     }
 
     /// Looks at what a connection gave: some errors end it.
-    fn judge(&self, number: u64, error: &RedisError) {
+    pub(crate) fn judge(&self, number: u64, error: &RedisError) {
         if let Some((address, _)) = error.redirect_node() {
             self.inner.holder.moved_to(address);
         }

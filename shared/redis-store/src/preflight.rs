@@ -31,7 +31,7 @@ pub async fn check(redis: &Redis) -> Result<(), PreflightError> {
     })?;
     let mut findings = Vec::new();
     for group in redis.groups() {
-        findings.extend(look(group).await?);
+        findings.extend(look(group, redis.settings.confirm_replicas).await?);
     }
     // Shards on one node of a cluster find the same.
     findings.sort();
@@ -51,7 +51,7 @@ pub async fn check(redis: &Redis) -> Result<(), PreflightError> {
 }
 
 /// What is unsafe about a server.
-async fn look(group: &Group) -> Result<Vec<String>, PreflightError> {
+async fn look(group: &Group, confirmed: u8) -> Result<Vec<String>, PreflightError> {
     let mut connection = group.link.clone();
     let info: InfoDict =
         redis::cmd("INFO").query_async(&mut connection).await.map_err(PreflightError::Unreachable)?;
@@ -60,13 +60,15 @@ async fn look(group: &Group) -> Result<Vec<String>, PreflightError> {
     let fsync: redis::RedisResult<Vec<String>> =
         redis::cmd("CONFIG").arg("GET").arg("appendfsync").query_async(&mut connection).await;
     let fsync = fsync.ok().and_then(|pair| pair.into_iter().nth(1)).unwrap_or_default();
-    Ok(findings(
+    let mut findings = findings(
         &text("redis_version"),
         &text("maxmemory_policy"),
         &text("maxmemory"),
         &text("aof_enabled"),
         &fsync,
-    ))
+    );
+    findings.extend(finding_about_replicas(&text("connected_slaves"), confirmed));
+    Ok(findings)
 }
 
 /// Waits until Redis answers or `stop`, then checks it: processes may start before their Redis.
@@ -112,6 +114,22 @@ fn findings(version: &str, policy: &str, max_memory: &str, aof: &str, fsync: &st
     found
 }
 
+fn finding_about_replicas(connected: &str, confirmed: u8) -> Option<String> {
+    let connected: u64 = connected.parse().ok()?;
+    if connected < u64::from(confirmed) {
+        Some(format!(
+            "{connected} replicas follow and confirm_replicas is {confirmed}; nothing is accepted until more do"
+        ))
+    } else if connected > 0 && confirmed == 0 {
+        Some(
+            "replicas follow and confirm_replicas is 0; a failover loses what none of them has yet"
+                .to_owned(),
+        )
+    } else {
+        None
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -120,6 +138,14 @@ mod tests {
     fn a_safe_redis_has_no_findings() {
         assert_eq!(findings("7.0.15", "noeviction", "1000", "1", "always"), Vec::<String>::new());
         assert_eq!(findings("9.1.0", "allkeys-lru", "0", "1", ""), Vec::<String>::new());
+    }
+
+    #[test]
+    fn replicas_that_confirm_nothing_are_named() {
+        assert_eq!(finding_about_replicas("0", 0), None);
+        assert_eq!(finding_about_replicas("2", 1), None);
+        assert!(finding_about_replicas("1", 0).is_some_and(|text| text.contains("failover")));
+        assert!(finding_about_replicas("0", 1).is_some_and(|text| text.contains("nothing is accepted")));
     }
 
     #[test]

@@ -8,6 +8,8 @@ use serde::Deserialize;
 
 /// Where a Redis is without settings.
 const DEFAULT_URL: &str = "redis://127.0.0.1:6379/0";
+/// More would only be slower.
+const MOST_REPLICAS: u8 = 8;
 /// Each shard has blocking reads of its own in every process.
 const MOST_SHARDS: u16 = 256;
 
@@ -28,6 +30,10 @@ pub struct RedisStoreSettings {
     /// Parts into which jobs are divided. 1: one Redis process is good for tens of thousands of jobs a second, and
     /// each shard costs connections and idle commands of its own. It cannot be changed while jobs exist.
     pub shards: u16,
+    /// Replicas that must have a change of a job before it counts. 0: with one server nobody is there to have it.
+    /// Behind sentinels or in a cluster at least 1, or a failover loses what no replica had yet; nothing is accepted
+    /// while fewer are there.
+    pub confirm_replicas: u8,
     /// Certificates for `rediss://`.
     pub tls: RedisTls,
     /// Longest wait for a new connection.
@@ -98,6 +104,7 @@ impl Default for RedisStoreSettings {
             cluster: Vec::new(),
             sentinels: Vec::new(),
             shards: 1,
+            confirm_replicas: 0,
             tls: RedisTls::default(),
             connect_timeout_ms: 5_000,
             command_timeout_ms: 5_000,
@@ -209,6 +216,9 @@ impl RedisStoreSettings {
                 "fewer than servers",
                 "at least one shard for each of urls would be right",
             ));
+        }
+        if self.confirm_replicas > MOST_REPLICAS {
+            problems.push(("confirm_replicas", "out of range", "0 to 8 would be right"));
         }
         if self.tls.cert.is_some() != self.tls.key.is_some() {
             problems.push(("tls", "cert and key belong together", "both or none would be right"));

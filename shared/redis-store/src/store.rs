@@ -96,8 +96,7 @@ impl JobStore for RedisJobStore {
             .arg(digest)
             .arg(self.redis.settings.idempotency_ttl_s.saturating_mul(1000));
         // The id was chosen here, so a second run after a lost answer finds the first one's work.
-        let (outcome, id): (String, String) =
-            twice(|| async { call.invoke_async(&mut shard.commands()).await }).await.map_err(unavailable)?;
+        let (outcome, id): (String, String) = twice(|| shard.run(&call)).await.map_err(unavailable)?;
         if outcome == "created" {
             return Ok(Admission::Created);
         }
@@ -220,9 +219,7 @@ impl JobStore for RedisJobStore {
                 .map_err(unavailable)?;
         let verdicts = [verdict];
         let shard = self.redis.of_job(&before.id);
-        let written = twice(|| async { settle::send(&mut shard.commands(), &shard.keys, &verdicts).await })
-            .await
-            .map_err(unavailable)?;
+        let written = twice(|| async { settle::send(shard, &verdicts).await }).await.map_err(unavailable)?;
         Ok(written.first() == Some(&Written::Yes))
     }
 

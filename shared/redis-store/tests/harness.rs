@@ -114,6 +114,14 @@ impl<S> Fixture<S> {
         }
     }
 
+    /// The same servers, with changes that replicas must confirm.
+    pub fn with_confirmation(mut self) -> Self {
+        self.settings.confirm_replicas = 1;
+        self.redis = Redis::open(self.settings.clone()).unwrap();
+        self.store = RedisJobStore::start(self.redis.clone(), self.stop.clone()).0;
+        self
+    }
+
     /// Admits jobs, many at a time.
     pub async fn admit_many(&self, count: usize, prompt: &str) -> Vec<JobId> {
         use futures::StreamExt;

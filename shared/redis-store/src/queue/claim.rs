@@ -222,8 +222,7 @@ impl RedisClaim {
             let verdict =
                 Verdict::ending(&before.body, after, &next, &Source::Outside, self.engine.retention(), now);
             let Ok(verdict) = verdict else { return Ok(Err(ClaimError::GaveUp)) };
-            let written =
-                settle::send(&mut self.engine.shard.commands(), &self.engine.shard.keys, &[verdict]).await?;
+            let written = settle::send(&self.engine.shard, &[verdict]).await?;
             if written == [Written::Yes] {
                 warn!(job.id = %self.job.id, provider.job_id = %remote.id, "late answer kept");
                 return Ok(Ok(()));

@@ -124,7 +124,7 @@ impl Feed {
         for value in rest {
             call.arg(value);
         }
-        let reply: RedisResult<Vec<Value>> = call.invoke_async(&mut self.shard.commands()).await;
+        let reply: RedisResult<Vec<Value>> = self.shard.run(&call).await;
         let reply = reply.inspect_err(|error| {
             // A Redis that came back empty has no group; make it anew.
             if error.code() == Some("NOGROUP") || error.to_string().contains("NOGROUP") {
@@ -146,14 +146,13 @@ impl Feed {
 
     async fn take_checks(&mut self, count: usize, may_take_suspect: bool) -> RedisResult<Fetched> {
         let lease_us = self.shard.settings.lease().as_micros().to_string();
-        let reply: Vec<Value> = script::TAKE
-            .key(self.shard.keys.checks())
+        let mut call = script::TAKE.prepare_invoke();
+        call.key(self.shard.keys.checks())
             .arg(self.shard.keys.prefix())
             .arg(count)
             .arg(lease_us)
-            .arg(if may_take_suspect { "1" } else { "0" })
-            .invoke_async(&mut self.shard.commands())
-            .await?;
+            .arg(if may_take_suspect { "1" } else { "0" });
+        let reply: Vec<Value> = self.shard.run(&call).await?;
         let mut values = reply.into_iter();
         let suspects: i64 = values.next().map(i64::from_redis_value).transpose()?.unwrap_or(0);
         let (now, next) = (values.next().unwrap_or(Value::Nil), values.next().unwrap_or(Value::Nil));
