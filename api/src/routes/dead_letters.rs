@@ -150,10 +150,10 @@ async fn admit_again(state: &ApiState, letter: &Job, trace: &RequestTrace) -> Re
         media_span_id: state.telemetry.fresh_span_id(),
         scheduled_by: None,
     };
-    let job = letter.replayed(JobId::new(), trace, Timestamp::now());
-    let id = job.id.clone();
     // No caller can use this key: theirs are printable. A crash after the admission is made good by a repeat.
     let idempotency = Idempotency { key: format!("\u{1}replay of {}", letter.id), fingerprint: [0; 16] };
+    let id = state.jobs.new_job_id(&letter.body.workspace_id, Some(&idempotency.key));
+    let job = letter.replayed(id.clone(), trace, Timestamp::now());
     let new = NewJob { job, idempotency: Some(idempotency) };
     match state.jobs.admit(new).instrument(span).await? {
         Admission::Created => Ok(id),

@@ -110,7 +110,8 @@ async fn admit(
         scheduled_by: None,
     };
     let ParsedRequest { spec, cost, warnings, idempotency_key, fingerprint, .. } = parsed;
-    let mut job = Job::admitted(JobId::new(), workspace, spec, cost, trace, now);
+    let id = state.jobs.new_job_id(&workspace, idempotency_key.as_deref());
+    let mut job = Job::admitted(id, workspace, spec, cost, trace, now);
     job.body.warnings = warnings;
     let idempotency = idempotency_key.map(|key| Idempotency { key, fingerprint });
     let admission =

@@ -2,6 +2,7 @@
 //! and stopped together. The demo and the end-to-end tests run on it.
 
 pub mod embedded_s3;
+pub mod redis_groups;
 pub mod redis_server;
 pub mod stack;
 

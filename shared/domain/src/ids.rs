@@ -31,6 +31,14 @@ macro_rules! ksuid_id {
             pub fn as_str(&self) -> &str {
                 &self.0
             }
+
+            /// The first two bytes of the random part. A store that is divided keeps a job and its assets in the part
+            /// that this number names: they are equal for a job and its assets, and evenly spread over jobs.
+            pub fn spread(&self) -> u16 {
+                let id = Ksuid::from_str(&self.0);
+                let first = id.ok().and_then(|id| id.payload().first_chunk::<2>().copied());
+                u16::from_be_bytes(first.unwrap_or_default())
+            }
         }
 
         impl Default for $name {
@@ -87,15 +95,30 @@ ksuid_id! {
     AssetId
 }
 
+impl JobId {
+    /// A new id with this [`JobId::spread`]; all else is as random as in any other.
+    pub fn with_spread(spread: u16) -> Self {
+        let drawn = Ksuid::now(None);
+        Self(with_spread(drawn.timestamp_raw(), drawn.payload(), spread))
+    }
+}
+
+/// The id of a time and a payload whose first two bytes are replaced.
+fn with_spread(seconds: u32, payload: &[u8], spread: u16) -> String {
+    let mut own = [0u8; 16];
+    for (to, from) in own.iter_mut().zip(spread.to_be_bytes().iter().chain(payload.iter().skip(2))) {
+        *to = *from;
+    }
+    Ksuid::new_raw(seconds, Some(&own)).to_string()
+}
+
 impl AssetId {
     /// The asset of `job` at `index`: the same job and index give the same id and so the same object key (INV-5),
     /// however often a delivery is repeated.
     pub fn of(job: &JobId, index: u16) -> Self {
         let digest = Sha256::digest(format!("{job}/{index}"));
-        let mut payload = [0u8; 16];
-        payload.copy_from_slice(digest.first_chunk::<16>().unwrap_or(&[0; 16]));
         let seconds = Ksuid::from_str(job.as_str()).map(|id| id.timestamp_raw()).unwrap_or(0);
-        Self(Ksuid::new_raw(seconds, Some(&payload)).to_string())
+        Self(with_spread(seconds, &digest, job.spread()))
     }
 }
 
@@ -176,6 +199,35 @@ mod tests {
         assert_eq!(AssetId::of(&job, 0), AssetId::of(&job, 0));
         assert_ne!(AssetId::of(&job, 0), AssetId::of(&job, 1));
         assert_eq!(AssetId::of(&job, 0).as_str().len(), 27);
+    }
+
+    #[test]
+    fn an_asset_has_the_spread_of_its_job() {
+        for job in (0..100).map(|_| JobId::new()) {
+            assert_eq!(AssetId::of(&job, 0).spread(), job.spread());
+            assert_eq!(AssetId::of(&job, 7).spread(), job.spread());
+        }
+    }
+
+    #[test]
+    fn an_id_can_be_drawn_with_a_given_spread() {
+        for spread in [0, 1, 255, 256, u16::MAX] {
+            let (one, other) = (JobId::with_spread(spread), JobId::with_spread(spread));
+            assert_eq!((one.spread(), other.spread()), (spread, spread));
+            assert_ne!(one, other);
+            assert_eq!(one.to_string().parse::<JobId>(), Ok(one));
+        }
+    }
+
+    #[test]
+    fn new_ids_spread_evenly() {
+        const PARTS: usize = 16;
+        let mut counts = [0u32; PARTS];
+        for _ in 0..16_000 {
+            counts[usize::from(JobId::new().spread()) % PARTS] += 1;
+        }
+        // 1,000 each, with a standard deviation of 31: 8 of them are never seen by chance.
+        assert!(counts.iter().all(|count| (750..1_250).contains(count)), "{counts:?}");
     }
 
     #[test]

@@ -10,7 +10,7 @@ use atelier_domain::job::Job;
 use atelier_domain::operation::Step;
 use redis::{AsyncCommands, RedisResult};
 
-use crate::connect::{Redis, twice};
+use crate::connect::{Redis, Shard, twice};
 use crate::record;
 
 /// What was found.
@@ -29,17 +29,29 @@ const CHUNK: usize = 500;
 
 /// Reads all records and queues.
 pub async fn run(redis: &Redis) -> RedisResult<Audit> {
-    twice(|| look(redis)).await
+    let mut audit = Audit::default();
+    for shard in redis.shards() {
+        let part = twice(|| look(redis, shard)).await?;
+        audit.jobs.extend(part.jobs);
+        audit.violations.extend(part.violations);
+        audit.messages += part.messages;
+    }
+    Ok(audit)
 }
 
-async fn look(redis: &Redis) -> RedisResult<Audit> {
-    let mut connection = redis.commands();
+async fn look(redis: &Redis, shard: &Shard) -> RedisResult<Audit> {
+    let mut connection = shard.commands();
     let mut audit = Audit::default();
-    let ids = job_ids(redis).await?;
+    let ids = job_ids(shard).await?;
+    let is_lost = |id: &&JobId| redis.of_job(id).keys.number() != shard.keys.number();
+    for id in ids.iter().filter(is_lost) {
+        let finding = format!("{id} is in shard {}, where nobody looks for it", shard.keys.number());
+        audit.violations.push((Invariant::AcceptedIsKept, finding));
+    }
     let mut due = HashSet::new();
-    let checks: Vec<String> = connection.zrange(redis.keys.checks(), 0, -1).await?;
+    let checks: Vec<String> = connection.zrange(shard.keys.checks(), 0, -1).await?;
     due.extend(checks.into_iter().map(|id| (Step::Check, id)));
-    let delayed: Vec<String> = connection.zrange(redis.keys.due(), 0, -1).await?;
+    let delayed: Vec<String> = connection.zrange(shard.keys.due(), 0, -1).await?;
     for member in delayed {
         if let Some((step, id)) = member.split_once(':')
             && let Ok(step) = step.parse()
@@ -49,7 +61,7 @@ async fn look(redis: &Redis) -> RedisResult<Audit> {
     }
     for step in Step::ALL.iter().copied().filter(|step| *step != Step::Check) {
         let messages: redis::streams::StreamRangeReply =
-            connection.xrange_all(redis.keys.stream(step)).await?;
+            connection.xrange_all(shard.keys.stream(step)).await?;
         audit.messages += messages.ids.len();
         for message in messages.ids {
             if let Some(id) = message.get::<String>("j") {
@@ -58,7 +70,7 @@ async fn look(redis: &Redis) -> RedisResult<Audit> {
         }
     }
     for ids in ids.chunks(CHUNK) {
-        let keys: Vec<String> = ids.iter().map(|id| redis.keys.job(id)).collect();
+        let keys: Vec<String> = ids.iter().map(|id| shard.keys.job(id)).collect();
         let records: Vec<Option<Vec<u8>>> = connection.mget(&keys).await?;
         for (id, bytes) in ids.iter().zip(records) {
             match bytes.map(|bytes| record::read(id, &bytes)) {
@@ -100,8 +112,8 @@ fn check_job(job: &Job, due: &HashSet<(Step, String)>, violations: &mut Vec<(Inv
     }
 }
 
-async fn job_ids(redis: &Redis) -> RedisResult<Vec<JobId>> {
-    let prefix = format!("{}j:", redis.keys.prefix());
+async fn job_ids(shard: &Shard) -> RedisResult<Vec<JobId>> {
+    let prefix = format!("{}j:", shard.keys.prefix());
     let mut ids = Vec::new();
     let mut cursor = 0u64;
     loop {
@@ -111,7 +123,7 @@ async fn job_ids(redis: &Redis) -> RedisResult<Vec<JobId>> {
             .arg(format!("{prefix}*"))
             .arg("COUNT")
             .arg(1000)
-            .query_async(&mut redis.commands())
+            .query_async(&mut shard.commands())
             .await?;
         ids.extend(keys.iter().filter_map(|key| key.strip_prefix(&prefix)).filter_map(|id| id.parse().ok()));
         cursor = next;

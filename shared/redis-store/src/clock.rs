@@ -3,20 +3,21 @@
 
 use std::time::Duration;
 
+use futures::future::join_all;
 use redis::aio::MultiplexedConnection;
 use redis::{FromRedisValue, RedisResult, Value};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
-use crate::connect::{Backoff, Redis};
+use crate::connect::{Backoff, Redis, Shard};
 use crate::script;
 
 /// Longest sleep. A wake token can die with the clock that took it; nobody then sleeps longer than this past a due
 /// time.
 const LONGEST_SLEEP: Duration = Duration::from_secs(5);
 
-/// Promotes due steps of one shard. Any number may run; the scripts are atomic.
+/// Promotes due steps of all shards. Any number may run; the scripts are atomic.
 pub struct Clock {
     redis: Redis,
 }
@@ -27,10 +28,21 @@ impl Clock {
         Self { redis }
     }
 
-    /// Runs until `stop`. Errors back off and never end it.
+    /// Runs until `stop`. Errors back off and never end it; a shard that is away does not hold up the others.
     pub async fn run(self, stop: CancellationToken) {
+        let shards = self.redis.shards().iter();
+        join_all(shards.map(|shard| ShardClock { shard: shard.clone() }.run(stop.clone()))).await;
+    }
+}
+
+struct ShardClock {
+    shard: Shard,
+}
+
+impl ShardClock {
+    async fn run(self, stop: CancellationToken) {
         let mut backoff = Backoff::default();
-        let mut alarm = Alarm::new(self.redis.clone(), self.redis.keys.due_wake());
+        let mut alarm = Alarm::new(self.shard.clone(), self.shard.keys.due_wake());
         loop {
             match self.promote().await {
                 Ok(Promoted { moved, next_in }) => {
@@ -39,7 +51,7 @@ impl Clock {
                         debug!(moved, "promoted due steps");
                     }
                     // A full batch means that more is due: go on at once, but let others at Redis in between.
-                    let pause = if moved >= u64::from(self.redis.settings.promote_limit) {
+                    let pause = if moved >= u64::from(self.shard.settings.promote_limit) {
                         Duration::from_millis(1)
                     } else {
                         next_in.unwrap_or(LONGEST_SLEEP)
@@ -60,12 +72,12 @@ impl Clock {
     }
 
     async fn promote(&self) -> RedisResult<Promoted> {
-        let keys = &self.redis.keys;
+        let keys = &self.shard.keys;
         let (moved, now, next): (u64, Value, Value) = script::PROMOTE
             .key(keys.due())
             .arg(keys.prefix())
-            .arg(self.redis.settings.promote_limit.clamp(1, 500))
-            .invoke_async(&mut self.redis.commands())
+            .arg(self.shard.settings.promote_limit.clamp(1, 500))
+            .invoke_async(&mut self.shard.commands())
             .await?;
         Ok(Promoted { moved, next_in: time_to(&now, &next) })
     }
@@ -86,15 +98,15 @@ pub(crate) fn time_to(now: &Value, next: &Value) -> Option<Duration> {
 /// A sleep that a wake token cuts short. The blocking read stays open on its own connection across sleeps: Redis looks
 /// at its timeouts only every 100 ms, so it is no clock itself.
 pub(crate) struct Alarm {
-    redis: Redis,
+    shard: Shard,
     list: String,
     connection: Option<MultiplexedConnection>,
     reading: Option<tokio::task::JoinHandle<RedisResult<bool>>>,
 }
 
 impl Alarm {
-    pub(crate) fn new(redis: Redis, list: String) -> Self {
-        Self { redis, list, connection: None, reading: None }
+    pub(crate) fn new(shard: Shard, list: String) -> Self {
+        Self { shard, list, connection: None, reading: None }
     }
 
     /// Sleeps for `pause`, at most [`LONGEST_SLEEP`], or until a token comes. May be dropped at any time.
@@ -133,9 +145,9 @@ impl Alarm {
     }
 
     async fn begin_reading(&mut self) {
-        let block = self.redis.settings.block();
+        let block = self.shard.settings.block();
         if self.connection.is_none() {
-            self.connection = self.redis.blocking(block).await.ok();
+            self.connection = self.shard.blocking(block).await.ok();
         }
         if let Some(connection) = &self.connection {
             let mut connection = connection.clone();

@@ -1,16 +1,17 @@
-//! Tells waiting callers that a job has ended, by one subscription a process.
+//! Tells waiting callers that a job has ended, by one subscription a process and server.
 
 use std::collections::HashMap;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use futures::StreamExt;
+use futures::future::join_all;
 use tokio::sync::Notify;
 use tokio::sync::futures::Notified;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
-use crate::connect::{Backoff, Redis};
+use crate::connect::{Backoff, Group, Redis};
 
 /// How many callers wait for a job, and what rings for them.
 type Bell = (usize, Arc<Notify>);
@@ -66,13 +67,18 @@ impl Drop for Registration {
     }
 }
 
-/// Listens until `stop`; comes back by itself after every break.
+/// Listens to all servers until `stop`; comes back by itself after every break.
 pub(crate) async fn listen(redis: Redis, waiters: Waiters, stop: CancellationToken) {
+    join_all(redis.groups().iter().map(|group| listen_to(group, &waiters, &stop))).await;
+}
+
+async fn listen_to(group: &Group, waiters: &Waiters, stop: &CancellationToken) {
+    let channels: Vec<String> = group.shards.iter().map(|shard| shard.keys.ended()).collect();
     let mut backoff = Backoff::default();
     loop {
         let listening = async {
-            let mut subscription = redis.pubsub().await?;
-            subscription.subscribe(redis.keys.ended()).await?;
+            let mut subscription = group.link.pubsub().await?;
+            subscription.subscribe(&channels).await?;
             let mut messages = subscription.on_message();
             while let Some(message) = messages.next().await {
                 // One message a script: the ids of all jobs that it ended.
@@ -89,7 +95,7 @@ pub(crate) async fn listen(redis: Redis, waiters: Waiters, stop: CancellationTok
                 Err(error) => warn!(error = %error, "subscription to ended jobs broke"),
             }
         }
-        if !backoff.wait(&stop).await {
+        if !backoff.wait(stop).await {
             return;
         }
     }

@@ -1,4 +1,6 @@
-//! Every key, in one place. All keys of a shard carry its hash tag, so one script may touch them on Redis Cluster.
+//! Every key, in one place. Shard `n` has the hash tag `{qn}`; all its keys carry it, so one script may touch them on
+//! Redis Cluster. A job's shard is the [`JobId::spread`] of its id modulo the number of shards; what belongs to a job
+//! stands in its shard, its assets and the idempotency key it came with too.
 //!
 //! | key | type | content | lives |
 //! |---|---|---|---|
@@ -14,6 +16,8 @@
 //! | `{q0}:a:<asset>` | string | asset as JSON | `retention_s` |
 //! | `{q0}:b:<job>:<epoch>:<index>` | string | bytes of a paid reply that the asset store does not have yet | until stored, at most `retention_s` |
 //! | `{q0}:h:<job>` | string | a callback has made the job's check due | `retention_s` |
+//! | `{q0}:n` | string | the number of shards that this one is part of | for ever |
+//! | `{q0}:f` | string | written to have it confirmed by replicas, with `confirm_replicas` | for ever |
 //! | `{q0}:ended` | channel | ids of jobs that have just ended, with spaces between them | - |
 //!
 //! The control queue is `apalis-redis`', which chooses its keys itself. `Q` is [`CONTROL_QUEUE`]:
@@ -34,6 +38,7 @@
 
 use atelier_domain::ids::{AssetId, JobId, WorkspaceId};
 use atelier_domain::operation::Step;
+use atelier_domain::ports::Among;
 use sha2::{Digest, Sha256};
 
 /// Consumer group of every ready stream.
@@ -42,6 +47,19 @@ pub const GROUP: &str = "g";
 /// The control queue's name. Its scripts also touch the global key `core:apalis:queues:list`, without saying so, which
 /// fails on most nodes of a Redis Cluster; with that key as hash tag all of it is in one slot.
 pub const CONTROL_QUEUE: &str = "{core:apalis:queues:list}:control";
+/// Its hash tag.
+pub(crate) const CONTROL_TAG: &str = "core:apalis:queues:list";
+
+/// The hash tag of a shard.
+pub(crate) fn tag(number: u16) -> String {
+    format!("q{number}")
+}
+
+/// What decides the shard of an idempotency key, as [`JobId::spread`] does for a job.
+pub(crate) fn spread_of_key(workspace: &WorkspaceId, key: &str) -> u16 {
+    let first = idempotency_digest(workspace, key).first_chunk::<2>().copied();
+    u16::from_be_bytes(first.unwrap_or_default())
+}
 
 /// What names an idempotency key. Hashed: callers' keys may be long, and 16 bytes keep a million of them cheap.
 pub fn idempotency_digest(workspace: &WorkspaceId, key: &str) -> [u8; 16] {
@@ -54,13 +72,19 @@ pub fn idempotency_digest(workspace: &WorkspaceId, key: &str) -> [u8; 16] {
 /// The names of one shard.
 #[derive(Debug, Clone)]
 pub struct Keys {
+    number: u16,
     prefix: String,
 }
 
 impl Keys {
     /// Names of the shard with this number.
     pub fn of_shard(number: u16) -> Self {
-        Self { prefix: format!("{{q{number}}}:") }
+        Self { number, prefix: format!("{{{}}}:", tag(number)) }
+    }
+
+    /// Which shard this is.
+    pub fn number(&self) -> u16 {
+        self.number
     }
 
     /// What every key of the shard begins with. Scripts build record keys from it.
@@ -103,14 +127,18 @@ impl Keys {
         format!("{}x:{workspace}", self.prefix)
     }
 
-    /// The uncertain jobs of a workspace.
-    pub fn uncertain_of(&self, workspace: &WorkspaceId) -> String {
-        format!("{}u:{workspace}", self.prefix)
-    }
-
     /// The dead letters of a workspace.
     pub fn dead_letters_of(&self, workspace: &WorkspaceId) -> String {
         format!("{}l:{workspace}", self.prefix)
+    }
+
+    /// The index of a workspace in which these jobs are.
+    pub fn index_of(&self, among: Among, workspace: &WorkspaceId) -> String {
+        match among {
+            Among::All => self.jobs_of(workspace),
+            Among::Uncertain => format!("{}u:{workspace}", self.prefix),
+            Among::DeadLetters => self.dead_letters_of(workspace),
+        }
     }
 
     /// What all indexes of workspaces match, for `SCAN`.
@@ -131,6 +159,16 @@ impl Keys {
     /// The mark of a job whose check a callback has made due.
     pub fn hastened(&self, job: &JobId) -> String {
         format!("{}h:{job}", self.prefix)
+    }
+
+    /// The number of shards that this one is part of.
+    pub fn shards(&self) -> String {
+        format!("{}n", self.prefix)
+    }
+
+    /// What is written to have it confirmed by replicas.
+    pub fn fence(&self) -> String {
+        format!("{}f", self.prefix)
     }
 
     /// The channel of ended jobs.

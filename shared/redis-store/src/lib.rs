@@ -4,16 +4,22 @@
 //! [`keys`] lists every key. State, queue and acknowledgement change in one script, so a crash leaves either all of a
 //! change or nothing of it. See `shared/docs/architecture.md` and `shared/docs/adr/`.
 
+mod admission;
 pub mod audit;
 mod clock;
+mod confirm;
 mod connect;
 mod control;
 mod events;
 pub mod keys;
+mod layout;
+mod link;
+mod listing;
 pub mod preflight;
 mod queue;
 pub mod record;
 mod script;
+mod servers;
 mod settings;
 mod settle;
 mod spool;
@@ -23,6 +29,6 @@ pub use clock::Clock;
 pub use connect::{ConnectError, Redis};
 pub use control::{ControlOptions, ControlQueue, ControlTask, PushError, Pushed, WAITING_LIMIT, run_control};
 pub use queue::runner::{RunnerOptions, run_queue};
-pub use settings::RedisStoreSettings;
+pub use settings::{RedisStoreSettings, RedisTls};
 pub use spool::RedisSpool;
 pub use store::RedisJobStore;

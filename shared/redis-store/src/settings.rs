@@ -3,14 +3,39 @@
 use std::time::Duration;
 
 use atelier_domain::secret::Secret;
+use redis::{Client, ClientTlsConfig, IntoConnectionInfo, TlsCertificates};
 use serde::Deserialize;
+
+/// Where a Redis is without settings.
+const DEFAULT_URL: &str = "redis://127.0.0.1:6379/0";
+/// More would only be slower.
+const MOST_REPLICAS: u8 = 8;
+/// Each shard has blocking reads of its own in every process.
+const MOST_SHARDS: u16 = 256;
 
 /// Section `redis` of every program.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct RedisStoreSettings {
-    /// `redis://[user:password@]host:port/db`. A secret, as it may hold a password.
+    /// `redis://[user:password@]host:port/db`, or `rediss://` for TLS. A secret, as it may hold a password. With
+    /// `sentinels`, the host is the master's name, and all else says how to reach the master.
     pub url: Secret<String>,
+    /// Several servers instead of `url`: shard `n` is on number `n` modulo their count. Their order must stay.
+    pub urls: Vec<Secret<String>>,
+    /// Nodes of a Redis Cluster instead of `url`: any that are asked who holds what. User, password and TLS of the
+    /// first count for all nodes.
+    pub cluster: Vec<Secret<String>>,
+    /// Sentinels that know where the master named by `url` is. Each URL has the sentinel's own user and password.
+    pub sentinels: Vec<Secret<String>>,
+    /// Parts into which jobs are divided. 1: one Redis process is good for tens of thousands of jobs a second, and
+    /// each shard costs connections and idle commands of its own. It cannot be changed while jobs exist.
+    pub shards: u16,
+    /// Replicas that must have a change of a job before it counts. 0: with one server nobody is there to have it.
+    /// Behind sentinels or in a cluster at least 1, or a failover loses what no replica had yet; nothing is accepted
+    /// while fewer are there.
+    pub confirm_replicas: u8,
+    /// Certificates for `rediss://`.
+    pub tls: RedisTls,
     /// Longest wait for a new connection.
     pub connect_timeout_ms: u64,
     /// Longest wait for an answer. A stall of Redis shorter than this costs nothing; the driver's own default of
@@ -36,6 +61,31 @@ pub struct RedisStoreSettings {
     pub on_unsafe: OnUnsafe,
 }
 
+/// Section `redis.tls`. Each value is PEM text; as every value, it may stand in a file: `ca_file` and so on.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RedisTls {
+    /// Whose certificates are trusted; the system's list without it.
+    pub ca: Option<String>,
+    /// Our own certificate, for servers that ask for one, with those between it and the authority's.
+    pub cert: Option<String>,
+    /// The key of `cert`.
+    pub key: Option<Secret<String>>,
+}
+
+impl RedisTls {
+    pub(crate) fn certificates(&self) -> TlsCertificates {
+        let client = self.cert.as_ref().zip(self.key.as_ref());
+        TlsCertificates {
+            client_tls: client.map(|(cert, key)| ClientTlsConfig {
+                client_cert: cert.clone().into_bytes(),
+                client_key: key.expose().clone().into_bytes(),
+            }),
+            root_cert: self.ca.as_ref().map(|ca| ca.clone().into_bytes()),
+        }
+    }
+}
+
 /// Reaction to an unsafe Redis.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -49,7 +99,13 @@ pub enum OnUnsafe {
 impl Default for RedisStoreSettings {
     fn default() -> Self {
         Self {
-            url: Secret::new("redis://127.0.0.1:6379/0".to_owned()),
+            url: Secret::new(DEFAULT_URL.to_owned()),
+            urls: Vec::new(),
+            cluster: Vec::new(),
+            sentinels: Vec::new(),
+            shards: 1,
+            confirm_replicas: 0,
+            tls: RedisTls::default(),
             connect_timeout_ms: 5_000,
             command_timeout_ms: 5_000,
             lease_ms: 30_000,
@@ -75,6 +131,11 @@ impl RedisStoreSettings {
         Duration::from_millis(self.block_ms).min(self.lease() / 3)
     }
 
+    /// The connection's limit.
+    pub(crate) fn connect_timeout(&self) -> Duration {
+        Duration::from_millis(self.connect_timeout_ms.max(1))
+    }
+
     /// The answer's limit.
     pub fn command_timeout(&self) -> Duration {
         Duration::from_millis(self.command_timeout_ms)
@@ -82,13 +143,7 @@ impl RedisStoreSettings {
 
     /// What makes no sense: key, problem, and what would be right.
     pub fn problems(&self) -> Vec<(&'static str, &'static str, &'static str)> {
-        let mut problems = Vec::new();
-        let url = self.url.expose();
-        if url.starts_with("rediss://") {
-            problems.push(("url", "TLS is not built in yet", "redis://host:port/0 would be right"));
-        } else if !["redis://", "redis+unix://", "unix://"].iter().any(|scheme| url.starts_with(scheme)) {
-            problems.push(("url", "the URL has another scheme", "redis://host:port/0 would be right"));
-        }
+        let mut problems = self.problems_of_servers();
         for (key, value) in
             [("connect_timeout_ms", self.connect_timeout_ms), ("command_timeout_ms", self.command_timeout_ms)]
         {
@@ -116,5 +171,141 @@ impl RedisStoreSettings {
             problems.push(("control_period_s", "out of range", "1 to 86400 would be right"));
         }
         problems
+    }
+
+    fn problems_of_servers(&self) -> Vec<(&'static str, &'static str, &'static str)> {
+        let mut problems = Vec::new();
+        let lists = [("urls", &self.urls), ("cluster", &self.cluster), ("sentinels", &self.sentinels)];
+        let named = [("url", std::slice::from_ref(&self.url))];
+        for (key, urls) in lists.map(|(key, urls)| (key, &urls[..])).into_iter().chain(named) {
+            for url in urls {
+                problems.extend(problem_of_url(url.expose()).map(|(what, right)| (key, what, right)));
+            }
+        }
+        let given: Vec<_> = lists.iter().filter(|(_, urls)| !urls.is_empty()).map(|(key, _)| *key).collect();
+        if let [_, second, ..] = given[..] {
+            problems.push((
+                second,
+                "another kind of servers is set, too",
+                "one of urls, cluster and sentinels would be right",
+            ));
+        }
+        let is_url_read = self.urls.is_empty() && self.cluster.is_empty();
+        if !is_url_read && self.url.expose() != DEFAULT_URL {
+            problems.push((
+                "url",
+                "it has no effect beside urls or cluster",
+                "it belongs into the list, or the list away",
+            ));
+        }
+        if !self.sentinels.is_empty() && self.url.expose() == DEFAULT_URL {
+            problems.push((
+                "url",
+                "it does not name the master that the sentinels know",
+                "redis://mymaster/0 would be right",
+            ));
+        }
+        if self.cluster.iter().any(|url| database_of(url.expose()).is_some_and(|database| database != 0)) {
+            problems.push(("cluster", "a cluster has one database", "redis://host:port/0 would be right"));
+        }
+        if !(1..=MOST_SHARDS).contains(&self.shards) {
+            problems.push(("shards", "out of range", "1 to 256 would be right"));
+        } else if self.urls.len() > usize::from(self.shards) {
+            problems.push((
+                "shards",
+                "fewer than servers",
+                "at least one shard for each of urls would be right",
+            ));
+        }
+        if self.confirm_replicas > MOST_REPLICAS {
+            problems.push(("confirm_replicas", "out of range", "0 to 8 would be right"));
+        }
+        if self.tls.cert.is_some() != self.tls.key.is_some() {
+            problems.push(("tls", "cert and key belong together", "both or none would be right"));
+        }
+        if Client::build_with_tls("rediss://localhost", self.tls.certificates()).is_err() {
+            problems.push(("tls", "a certificate or key cannot be read", "PEM text would be right"));
+        }
+        problems
+    }
+}
+
+/// What is wrong with a URL, and what would be right.
+fn problem_of_url(url: &str) -> Option<(&'static str, &'static str)> {
+    let schemes = ["redis://", "rediss://", "redis+unix://", "unix://"];
+    if !schemes.iter().any(|scheme| url.starts_with(scheme)) {
+        return Some((
+            "the URL has another scheme",
+            "redis://host:port/0 or rediss://host:port/0 would be right",
+        ));
+    }
+    let info = url.into_connection_info();
+    info.is_err().then_some(("the URL cannot be read", "redis://user:password@host:port/0 would be right"))
+}
+
+fn database_of(url: &str) -> Option<i64> {
+    Some(url.into_connection_info().ok()?.redis_settings().db())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn urls(texts: &[&str]) -> Vec<Secret<String>> {
+        texts.iter().map(|text| Secret::new((*text).to_owned())).collect()
+    }
+
+    fn keys_of(settings: &RedisStoreSettings) -> Vec<&'static str> {
+        settings.problems().into_iter().map(|(key, _, _)| key).collect()
+    }
+
+    #[test]
+    fn each_kind_of_servers_is_accepted() {
+        let one = RedisStoreSettings::default();
+        let tls = RedisStoreSettings { url: Secret::new("rediss://u:p@h:1/2".to_owned()), ..one.clone() };
+        let several =
+            RedisStoreSettings { urls: urls(&["redis://a", "redis://b"]), shards: 4, ..one.clone() };
+        let cluster =
+            RedisStoreSettings { cluster: urls(&["redis://a:1", "redis://b:2"]), shards: 8, ..one.clone() };
+        let sentinel = RedisStoreSettings {
+            url: Secret::new("redis://u:p@main_db/1".to_owned()),
+            sentinels: urls(&["redis://a:26379"]),
+            ..one.clone()
+        };
+        for settings in [one, tls, several, cluster, sentinel] {
+            assert_eq!(settings.problems(), []);
+        }
+    }
+
+    #[test]
+    fn what_does_not_belong_together_is_named() {
+        let one = RedisStoreSettings::default();
+        let two =
+            RedisStoreSettings { urls: urls(&["redis://a"]), cluster: urls(&["redis://b"]), ..one.clone() };
+        assert_eq!(keys_of(&two), ["cluster"]);
+        let beside = RedisStoreSettings {
+            url: Secret::new("redis://elsewhere".to_owned()),
+            urls: urls(&["redis://a"]),
+            ..one.clone()
+        };
+        assert_eq!(keys_of(&beside), ["url"]);
+        let unnamed = RedisStoreSettings { sentinels: urls(&["redis://a:26379"]), ..one.clone() };
+        assert_eq!(keys_of(&unnamed), ["url"]);
+        let database = RedisStoreSettings { cluster: urls(&["redis://a/1"]), ..one.clone() };
+        assert_eq!(keys_of(&database), ["cluster"]);
+        let idle = RedisStoreSettings { urls: urls(&["redis://a", "redis://b"]), ..one.clone() };
+        assert_eq!(keys_of(&idle), ["shards"]);
+        let scheme = RedisStoreSettings { urls: urls(&["http://a"]), ..one.clone() };
+        assert_eq!(keys_of(&scheme), ["urls"]);
+        for shards in [0, 257] {
+            assert_eq!(keys_of(&RedisStoreSettings { shards, ..one.clone() }), ["shards"]);
+        }
+        let half = RedisTls { cert: Some(String::new()), ..RedisTls::default() };
+        assert_eq!(keys_of(&RedisStoreSettings { tls: half, ..one.clone() }), ["tls"]);
+        let garbled = RedisTls {
+            ca: Some("-----BEGIN CERTIFICATE-----\n!!\n-----END CERTIFICATE-----".to_owned()),
+            ..RedisTls::default()
+        };
+        assert_eq!(keys_of(&RedisStoreSettings { tls: garbled, ..one }), ["tls"]);
     }
 }

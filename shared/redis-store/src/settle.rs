@@ -10,14 +10,13 @@ use atelier_domain::job::{Epoch, Job};
 use atelier_domain::operation::Step;
 use atelier_domain::ports::Next;
 use atelier_domain::state::State;
-use redis::aio::ConnectionLike;
 use redis::{RedisError, RedisResult};
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
-use crate::connect::{Backoff, Redis};
-use crate::keys::{GROUP, Keys};
+use crate::connect::{Backoff, Shard};
+use crate::keys::GROUP;
 use crate::{record, script};
 
 /// Most verdicts in one script. `XDEL` of more entries in old blocks can hold Redis for milliseconds.
@@ -175,11 +174,8 @@ pub(crate) fn micros_between(now: Timestamp, due: Timestamp) -> i64 {
 }
 
 /// Sends verdicts, in one script.
-pub(crate) async fn send(
-    connection: &mut impl ConnectionLike,
-    keys: &Keys,
-    verdicts: &[Verdict],
-) -> RedisResult<Vec<Written>> {
+pub(crate) async fn send(shard: &Shard, verdicts: &[Verdict]) -> RedisResult<Vec<Written>> {
+    let keys = &shard.keys;
     let mut call = script::SETTLE.prepare_invoke();
     // One key is declared, for routing: all others carry the same hash tag.
     call.key(keys.checks()).arg(keys.prefix()).arg(GROUP);
@@ -195,7 +191,7 @@ pub(crate) async fn send(
             call.arg(id).arg(json);
         }
     }
-    let results: Vec<Vec<u8>> = call.invoke_async(connection).await?;
+    let results: Vec<Vec<u8>> = shard.run(&call).await?;
     Ok(results
         .into_iter()
         .map(|result| if result == b"ok" { Written::Yes } else { Written::Stale(result) })
@@ -212,9 +208,9 @@ pub(crate) struct Settler {
 
 impl Settler {
     /// Starts the sending task. It runs until all handles are gone; after `give_up` it no longer waits for Redis.
-    pub(crate) fn start(redis: Redis, give_up: CancellationToken) -> (Self, tokio::task::JoinHandle<()>) {
+    pub(crate) fn start(shard: Shard, give_up: CancellationToken) -> (Self, tokio::task::JoinHandle<()>) {
         let (queue, inbox) = mpsc::channel(4 * BATCH);
-        let task = tokio::spawn(run(redis, inbox, give_up));
+        let task = tokio::spawn(run(shard, inbox, give_up));
         (Self { queue }, task)
     }
 
@@ -226,14 +222,13 @@ impl Settler {
     }
 }
 
-async fn run(redis: Redis, mut inbox: mpsc::Receiver<Waiting>, give_up: CancellationToken) {
-    let mut connection = redis.commands();
+async fn run(shard: Shard, mut inbox: mpsc::Receiver<Waiting>, give_up: CancellationToken) {
     let mut batch = Vec::with_capacity(BATCH);
     while inbox.recv_many(&mut batch, BATCH).await > 0 {
         let (verdicts, answers): (Vec<_>, Vec<_>) = batch.drain(..).unzip();
         let mut backoff = Backoff::default();
         let written = loop {
-            match send(&mut connection, &redis.keys, &verdicts).await {
+            match send(&shard, &verdicts).await {
                 Ok(written) => break Some(written),
                 Err(error) => {
                     log_failure(&error, verdicts.len());

@@ -11,7 +11,7 @@ use futures::StreamExt;
 use redis::{AsyncCommands, RedisResult};
 use tokio_util::sync::CancellationToken;
 
-use crate::connect::{Backoff, Redis, twice};
+use crate::connect::{Backoff, Redis, Shard, twice};
 
 /// Bytes of one command.
 const CHUNK: usize = 512 * 1024;
@@ -31,7 +31,7 @@ impl RedisSpool {
 
     /// Writes at an offset, so that repeating after a lost answer changes nothing. What is being written is paid for:
     /// it waits for Redis as long as the process lives.
-    async fn write(&self, key: &str, offset: u64, chunk: &[u8]) -> Result<(), SpoolError> {
+    async fn write(&self, shard: &Shard, key: &str, offset: u64, chunk: &[u8]) -> Result<(), SpoolError> {
         let mut backoff = Backoff::default();
         loop {
             let written: RedisResult<()> = redis::pipe()
@@ -45,7 +45,7 @@ impl RedisSpool {
                 .arg(key)
                 .arg(self.redis.settings.retention_s)
                 .ignore()
-                .query_async(&mut self.redis.commands())
+                .query_async(&mut shard.commands())
                 .await;
             match written {
                 Ok(()) => return Ok(()),
@@ -67,7 +67,8 @@ impl Spool for RedisSpool {
         index: u16,
         mut bytes: ByteStream,
     ) -> Result<u64, SpoolError> {
-        let key = self.redis.keys.spool(job, epoch.0, index);
+        let shard = self.redis.of_job(job);
+        let key = shard.keys.spool(job, epoch.0, index);
         let limit_bytes = self.redis.settings.spool_limit_bytes;
         let mut written = 0u64;
         let mut pending = BytesMut::new();
@@ -79,12 +80,12 @@ impl Spool for RedisSpool {
                 }
                 while pending.len() >= CHUNK {
                     let part = pending.split_to(CHUNK);
-                    self.write(&key, written, &part).await?;
+                    self.write(shard, &key, written, &part).await?;
                     written += part.len() as u64;
                 }
             }
             if !pending.is_empty() {
-                self.write(&key, written, &pending).await?;
+                self.write(shard, &key, written, &pending).await?;
                 written += pending.len() as u64;
             }
             Ok(written)
@@ -97,16 +98,17 @@ impl Spool for RedisSpool {
     }
 
     async fn read(&self, job: &JobId, epoch: Epoch, index: u16) -> Result<ByteStream, SpoolError> {
-        let key = self.redis.keys.spool(job, epoch.0, index);
-        let length: u64 = twice(|| async { self.redis.commands().strlen(&key).await })
+        let shard = self.redis.of_job(job);
+        let key = shard.keys.spool(job, epoch.0, index);
+        let length: u64 = twice(|| async { shard.commands().strlen(&key).await })
             .await
             .map_err(|error| SpoolError::Unavailable(Box::new(error)))?;
         if length == 0 {
             return Err(SpoolError::Gone);
         }
-        let redis = self.redis.clone();
+        let shard = shard.clone();
         let parts = futures::stream::try_unfold(0u64, move |from| {
-            let (redis, key) = (redis.clone(), key.clone());
+            let (shard, key) = (shard.clone(), key.clone());
             async move {
                 if from >= length {
                     return Ok(None);
@@ -117,7 +119,7 @@ impl Spool for RedisSpool {
                         .arg(&key)
                         .arg(from)
                         .arg(to)
-                        .query_async(&mut redis.commands())
+                        .query_async(&mut shard.commands())
                         .await
                 })
                 .await
@@ -134,11 +136,12 @@ impl Spool for RedisSpool {
     }
 
     async fn forget(&self, job: &JobId, epoch: Epoch, index: u16) -> Result<(), SpoolError> {
-        let key = self.redis.keys.spool(job, epoch.0, index);
+        let shard = self.redis.of_job(job);
+        let key = shard.keys.spool(job, epoch.0, index);
         let limit = Duration::from_millis(self.redis.settings.command_timeout_ms);
         // UNLINK frees the memory in the background. If it fails the key's TTL does it.
         let removal = tokio::time::timeout(limit, async {
-            redis::cmd("UNLINK").arg(&key).query_async::<()>(&mut self.redis.commands()).await
+            redis::cmd("UNLINK").arg(&key).query_async::<()>(&mut shard.commands()).await
         });
         match removal.await {
             Ok(Ok(())) => Ok(()),

@@ -1,6 +1,5 @@
 //! Jobs and assets as the api sees them.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -10,25 +9,24 @@ use atelier_domain::ids::{AssetId, JobId, WorkspaceId};
 use atelier_domain::job::Job;
 use atelier_domain::operation::Step;
 use atelier_domain::ports::{
-    Admission, Among, CancelOutcome, Idempotency, JobFilter, JobStore, NewJob, Next, Page, StoreUnavailable,
+    Admission, CancelOutcome, JobFilter, JobStore, NewJob, Next, Page, StoreUnavailable,
 };
 use atelier_domain::state::{Event, State};
-use redis::AsyncCommands;
+use futures::future::try_join_all;
+use redis::{AsyncCommands, RedisResult};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use tracing::error;
 
+use crate::admission;
 use crate::connect::{Redis, twice};
 use crate::events::{self, Waiters};
-use crate::keys;
+use crate::listing::{self, Newest};
 use crate::settle::{self, Extent, Source, Verdict, Written};
 use crate::{record, script};
 
-/// Most jobs in one script: what a bulk of them takes is a few milliseconds of Redis.
-const ADMISSIONS: usize = 500;
 /// How often a waiting caller looks although no message came.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
-/// Records read in one command when a list is filtered.
+/// Records read in one round when a list is filtered.
 const CHUNK: isize = 500;
 /// Records that one filtered list looks at, newest first. Older ones are found by narrower filters or other pages.
 const SCAN_LIMIT: isize = 20_000;
@@ -39,11 +37,6 @@ pub struct RedisJobStore {
     redis: Redis,
     waiters: Waiters,
 }
-
-/// One failure of a whole batch, told to each of its jobs.
-#[derive(Debug, Clone, thiserror::Error)]
-#[error(transparent)]
-struct Shared(Arc<StoreUnavailable>);
 
 fn unavailable(source: impl std::error::Error + Send + Sync + 'static) -> StoreUnavailable {
     StoreUnavailable { source: Box::new(source) }
@@ -57,117 +50,29 @@ impl RedisJobStore {
         (Self { redis, waiters }, task)
     }
 
-    async fn read(&self, id: &JobId) -> Result<Option<Job>, StoreUnavailable> {
-        let key = self.redis.keys.job(id);
-        let found: Option<Vec<u8>> =
-            twice(|| async { self.redis.commands().get(&key).await }).await.map_err(unavailable)?;
-        found.map(|bytes| record::read(id, &bytes)).transpose().map_err(unavailable)
-    }
-
     /// Admits many jobs, each as [`JobStore::admit`] would: one outcome a job, in their order. It takes one script for
-    /// every [`ADMISSIONS`] jobs, so a failure in between leaves earlier ones admitted and says so.
+    /// each few hundred jobs of a shard, so a failure in between leaves earlier ones admitted and says so.
     pub async fn admit_many(&self, new: Vec<NewJob>) -> Vec<Result<Admission, StoreUnavailable>> {
-        let mut outcomes = Vec::with_capacity(new.len());
-        for batch in new.chunks(ADMISSIONS) {
-            match self.admit_batch(batch).await {
-                Ok(admitted) => outcomes.extend(admitted),
-                Err(reason) => {
-                    let reason = Arc::new(reason);
-                    outcomes.extend(batch.iter().map(|_| Err(unavailable(Shared(reason.clone())))));
-                }
-            }
-        }
-        outcomes
+        admission::admit_many(&self.redis, new).await
     }
 
-    async fn admit_batch(
-        &self,
-        batch: &[NewJob],
-    ) -> Result<Vec<Result<Admission, StoreUnavailable>>, StoreUnavailable> {
-        let keys = &self.redis.keys;
-        let mut call = script::ADMIT.prepare_invoke();
-        // One key is declared, for routing: all others carry the same hash tag.
-        call.key(keys.due())
-            .arg(keys.prefix())
-            .arg(self.redis.settings.idempotency_ttl_s.saturating_mul(1000));
-        for NewJob { job, idempotency } in batch {
-            let created_at = job.body.created_at;
-            let delay_us = settle::micros_between(created_at, job.due_at.unwrap_or(created_at));
-            call.arg(job.id.as_str())
-                .arg(record::whole(job).map_err(unavailable)?)
-                .arg(if delay_us > 0 { "d" } else { "r" })
-                .arg(delay_us)
-                .arg(created_at.as_microsecond())
-                .arg(job.body.workspace_id.as_str());
-            match idempotency {
-                Some(Idempotency { key, fingerprint }) => {
-                    let digest = keys::idempotency_digest(&job.body.workspace_id, key);
-                    call.arg(digest.as_slice()).arg(fingerprint.as_slice())
-                }
-                None => call.arg("").arg(""),
-            };
-        }
-        // The ids were chosen here, so a second run after a lost answer finds the first one's work.
-        let outcomes: Vec<String> = twice(|| async { call.invoke_async(&mut self.redis.commands()).await })
-            .await
-            .map_err(unavailable)?;
-        let mut admitted = Vec::with_capacity(outcomes.len());
-        for outcome in outcomes {
-            admitted.push(self.admission(&outcome).await);
-        }
-        Ok(admitted)
-    }
-
-    /// Reads an outcome of the script.
-    async fn admission(&self, outcome: &str) -> Result<Admission, StoreUnavailable> {
-        let Some(other) = outcome.get(1..).filter(|other| !other.is_empty()) else {
-            return Ok(Admission::Created);
-        };
-        let other: JobId = other.parse().map_err(unavailable)?;
-        if outcome.starts_with('r')
-            && let Some(job) = self.read(&other).await?
-        {
-            return Ok(Admission::Repeated(Box::new(job)));
-        }
-        Ok(Admission::KeyReused(other))
-    }
-
-    /// The jobs at these positions of an index, and how many positions there were: an id whose record has expired
-    /// stands there until the control queue repairs the index.
-    async fn window(
-        &self,
-        index: &str,
-        from: isize,
-        count: isize,
-    ) -> Result<(usize, Vec<Job>), StoreUnavailable> {
-        let ids: Vec<String> =
-            twice(|| async { self.redis.commands().zrevrange(index, from, from + count - 1).await })
-                .await
-                .map_err(unavailable)?;
-        if ids.is_empty() {
-            return Ok((0, Vec::new()));
-        }
-        let seen = ids.len();
-        let ids: Vec<JobId> = ids.iter().filter_map(|id| id.parse().ok()).collect();
-        let keys: Vec<String> = ids.iter().map(|id| self.redis.keys.job(id)).collect();
-        let records: Vec<Option<Vec<u8>>> =
-            twice(|| async { self.redis.commands().mget(&keys).await }).await.map_err(unavailable)?;
-        let mut jobs = Vec::with_capacity(ids.len());
-        for (id, found) in ids.iter().zip(records) {
-            match found.map(|bytes| record::read(id, &bytes)) {
-                Some(Ok(job)) => jobs.push(job),
-                Some(Err(reason)) => error!(job.id = %id, error = %reason, "record left out of a list"),
-                None => {}
-            }
-        }
-        Ok((seen, jobs))
+    async fn read(&self, id: &JobId) -> Result<Option<Job>, StoreUnavailable> {
+        let shard = self.redis.of_job(id);
+        let key = shard.keys.job(id);
+        let found: Option<Vec<u8>> =
+            twice(|| async { shard.commands().get(&key).await }).await.map_err(unavailable)?;
+        found.map(|bytes| record::read(id, &bytes)).transpose().map_err(unavailable)
     }
 }
 
 #[async_trait]
 impl JobStore for RedisJobStore {
+    fn new_job_id(&self, workspace: &WorkspaceId, key: Option<&str>) -> JobId {
+        self.redis.new_job_id(workspace, key)
+    }
+
     async fn admit(&self, new: NewJob) -> Result<Admission, StoreUnavailable> {
-        self.admit_many(vec![new]).await.pop().unwrap_or_else(|| {
+        admission::admit_many(&self.redis, vec![new]).await.pop().unwrap_or_else(|| {
             Err(StoreUnavailable { source: "the store gave no outcome for the job".into() })
         })
     }
@@ -177,18 +82,15 @@ impl JobStore for RedisJobStore {
     }
 
     async fn jobs(&self, workspace: &WorkspaceId, filter: &JobFilter) -> Result<Page<Job>, StoreUnavailable> {
-        let index = match filter.among {
-            Among::All => self.redis.keys.jobs_of(workspace),
-            Among::Uncertain => self.redis.keys.uncertain_of(workspace),
-            Among::DeadLetters => self.redis.keys.dead_letters_of(workspace),
-        };
         let limit = isize::try_from(filter.limit).unwrap_or(20);
         let first = isize::try_from(filter.page.saturating_sub(1)).unwrap_or(0).saturating_mul(limit);
         let is_unfiltered = filter.state.is_none() && filter.operation.is_none() && filter.provider.is_none();
         if is_unfiltered {
-            let total: u64 =
-                twice(|| async { self.redis.commands().zcard(&index).await }).await.map_err(unavailable)?;
-            let (_, items) = self.window(&index, first, limit).await?;
+            let total = listing::count(&self.redis, filter.among, workspace).await.map_err(unavailable)?;
+            let mut newest =
+                Newest::after(&self.redis, filter.among, workspace, first).await.map_err(unavailable)?;
+            let ids = newest.take(limit).await.map_err(unavailable)?;
+            let items = listing::read(&self.redis, &ids).await.map_err(unavailable)?;
             return Ok(Page { items, total });
         }
         let fits = |job: &Job| {
@@ -198,12 +100,14 @@ impl JobStore for RedisJobStore {
         };
         let mut items = Vec::new();
         let mut total = 0u64;
-        let mut from = 0;
-        while from < SCAN_LIMIT {
-            let (seen, jobs) = self.window(&index, from, CHUNK).await?;
-            if seen == 0 {
+        let mut newest = Newest::after(&self.redis, filter.among, workspace, 0).await.map_err(unavailable)?;
+        let mut seen = 0;
+        while seen < SCAN_LIMIT {
+            let ids = newest.take(CHUNK).await.map_err(unavailable)?;
+            if ids.is_empty() {
                 break;
             }
+            let jobs = listing::read(&self.redis, &ids).await.map_err(unavailable)?;
             for job in jobs.into_iter().filter(fits) {
                 let position = isize::try_from(total).unwrap_or(isize::MAX);
                 if position >= first && position < first + limit {
@@ -211,7 +115,7 @@ impl JobStore for RedisJobStore {
                 }
                 total += 1;
             }
-            from += CHUNK;
+            seen += CHUNK;
         }
         Ok(Page { items, total })
     }
@@ -265,7 +169,8 @@ impl JobStore for RedisJobStore {
     }
 
     async fn hasten(&self, id: &JobId) -> Result<bool, StoreUnavailable> {
-        let keys = &self.redis.keys;
+        let shard = self.redis.of_job(id);
+        let keys = &shard.keys;
         let mut call = script::HASTEN.prepare_invoke();
         call.key(keys.job(id))
             .key(keys.checks())
@@ -273,7 +178,7 @@ impl JobStore for RedisJobStore {
             .key(keys.hastened(id))
             .arg(id.as_str())
             .arg(self.redis.settings.retention_s.saturating_mul(1000));
-        twice(|| async { call.invoke_async(&mut self.redis.commands()).await }).await.map_err(unavailable)
+        twice(|| async { call.invoke_async(&mut shard.commands()).await }).await.map_err(unavailable)
     }
 
     async fn decide(&self, before: &Job, after: Job, next: Next) -> Result<bool, StoreUnavailable> {
@@ -287,48 +192,58 @@ impl JobStore for RedisJobStore {
                 .map_err(unavailable)?
                 .indexed(before, &after);
         let verdicts = [verdict];
-        let written =
-            twice(|| async { settle::send(&mut self.redis.commands(), &self.redis.keys, &verdicts).await })
-                .await
-                .map_err(unavailable)?;
+        let shard = self.redis.of_job(&before.id);
+        let written = twice(|| async { settle::send(shard, &verdicts).await }).await.map_err(unavailable)?;
         Ok(written.first() == Some(&Written::Yes))
     }
 
     async fn strike(&self, workspace: &WorkspaceId, ids: &[JobId]) -> Result<u64, StoreUnavailable> {
-        let index = self.redis.keys.dead_letters_of(workspace);
-        let ids: Vec<&str> = ids.iter().map(JobId::as_str).collect();
-        if ids.is_empty() {
-            return Ok(0);
+        let mut struck = 0u64;
+        for shard in self.redis.shards() {
+            let own = |id: &&JobId| self.redis.of_job(id).keys.number() == shard.keys.number();
+            let ids: Vec<&str> = ids.iter().filter(own).map(JobId::as_str).collect();
+            if ids.is_empty() {
+                continue;
+            }
+            let index = shard.keys.dead_letters_of(workspace);
+            struck += twice(|| async { shard.commands().zrem::<_, _, u64>(&index, &ids).await })
+                .await
+                .map_err(unavailable)?;
         }
-        twice(|| async { self.redis.commands().zrem(&index, &ids).await }).await.map_err(unavailable)
+        Ok(struck)
     }
 
     async fn forget(&self, workspace: &WorkspaceId, id: &JobId) -> Result<bool, StoreUnavailable> {
-        let keys = &self.redis.keys;
         if self.job(workspace, id).await?.is_none_or(|job| !job.state.is_terminal()) {
             return Ok(false);
         }
+        let shard = self.redis.of_job(id);
         let mut call = script::FORGET.prepare_invoke();
-        call.key(keys.job(id))
-            .key(keys.jobs_of(workspace))
-            .key(keys.dead_letters_of(workspace))
+        call.key(shard.keys.job(id))
+            .key(shard.keys.jobs_of(workspace))
+            .key(shard.keys.dead_letters_of(workspace))
             .arg(id.as_str());
-        twice(|| async { call.invoke_async(&mut self.redis.commands()).await }).await.map_err(unavailable)
+        twice(|| shard.run(&call)).await.map_err(unavailable)
     }
 
     async fn asset(&self, workspace: &WorkspaceId, id: &AssetId) -> Result<Option<Asset>, StoreUnavailable> {
-        let key = self.redis.keys.asset(id);
+        let shard = self.redis.of_asset(id);
+        let key = shard.keys.asset(id);
         let found: Option<Vec<u8>> =
-            twice(|| async { self.redis.commands().get(&key).await }).await.map_err(unavailable)?;
+            twice(|| async { shard.commands().get(&key).await }).await.map_err(unavailable)?;
         let asset: Option<Asset> =
             found.map(|bytes| serde_json::from_slice(&bytes)).transpose().map_err(unavailable)?;
         Ok(asset.filter(|asset| asset.workspace_id == *workspace))
     }
 
     async fn ready(&self) -> Result<(), StoreUnavailable> {
-        let _: String = twice(|| async { redis::cmd("PING").query_async(&mut self.redis.commands()).await })
-            .await
-            .map_err(unavailable)?;
+        // All of them: a job may belong into any shard.
+        let asked = self.redis.groups().iter().map(|group| async {
+            let _: String =
+                twice(|| async { redis::cmd("PING").query_async(&mut group.link.clone()).await }).await?;
+            RedisResult::Ok(())
+        });
+        try_join_all(asked).await.map_err(unavailable)?;
         Ok(())
     }
 }

@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use atelier_domain::Timestamp;
-use atelier_domain::ids::{JobId, WorkspaceId};
+use atelier_domain::asset::{Asset, MediaFacts};
+use atelier_domain::ids::{AssetId, JobId, WorkspaceId};
 use atelier_domain::job::{Job, JobSpec, RemoteOperation};
 use atelier_domain::money::Cost;
 use atelier_domain::operation::{OnUnknownOutcome, Operation, Priority, Provider, Step};
@@ -52,10 +53,11 @@ impl Telemetry for CountingTelemetry {
     }
 }
 
-pub struct Fixture {
-    pub server: RedisServer,
+/// A store on servers `S`.
+pub struct Fixture<S = RedisServer> {
+    pub server: S,
     pub redis: Redis,
-    settings: RedisStoreSettings,
+    pub settings: RedisStoreSettings,
     pub store: RedisJobStore,
     pub policy: Arc<Policy>,
     pub telemetry: Arc<CountingTelemetry>,
@@ -90,6 +92,13 @@ impl Fixture {
         let folder = tempfile::tempdir().unwrap();
         let server = RedisServer::start(folder.path(), has_aof).unwrap();
         let settings = settings(server.url());
+        Self::assemble(server, folder, settings)
+    }
+}
+
+impl<S> Fixture<S> {
+    /// A store with these settings; the servers and their folder live as long as it does.
+    pub fn assemble(server: S, folder: tempfile::TempDir, settings: RedisStoreSettings) -> Self {
         let redis = Redis::open(settings.clone()).unwrap();
         let stop = CancellationToken::new();
         let (store, _listening) = RedisJobStore::start(redis.clone(), stop.clone());
@@ -103,6 +112,14 @@ impl Fixture {
             _folder: folder,
             stop,
         }
+    }
+
+    /// The same servers, with changes that replicas must confirm.
+    pub fn with_confirmation(mut self) -> Self {
+        self.settings.confirm_replicas = 1;
+        self.redis = Redis::open(self.settings.clone()).unwrap();
+        self.store = RedisJobStore::start(self.redis.clone(), self.stop.clone()).0;
+        self
     }
 
     /// Admits jobs, many at a time.
@@ -168,7 +185,7 @@ impl Fixture {
     }
 }
 
-impl Drop for Fixture {
+impl<S> Drop for Fixture<S> {
     fn drop(&mut self) {
         self.stop.cancel();
     }
@@ -242,6 +259,27 @@ pub fn remote(job: &Job) -> RemoteOperation {
     }
 }
 
+/// What a delivery would have stored.
+pub fn asset(job: &Job) -> Asset {
+    Asset {
+        id: AssetId::of(&job.id, 0),
+        workspace_id: job.body.workspace_id.clone(),
+        job_id: job.id.clone(),
+        index: 0,
+        operation: job.body.spec.operation,
+        provider: job.body.spec.provider,
+        model: job.body.spec.model.clone(),
+        key: format!("{}.mp4", job.id),
+        content_type: "video/mp4".to_owned(),
+        size_bytes: 1,
+        sha256: String::new(),
+        media: MediaFacts::default(),
+        seed: None,
+        revised_prompt: None,
+        created_at: Timestamp::now(),
+    }
+}
+
 /// Waits for a condition; panics with its name when it does not come.
 pub async fn wait_for<F, Fut>(what: &str, mut condition: F)
 where
@@ -294,7 +332,7 @@ pub struct PretendedWork {
 }
 
 impl PretendedWork {
-    pub fn new(fixture: &Fixture) -> Self {
+    pub fn new<S>(fixture: &Fixture<S>) -> Self {
         Self {
             policy: fixture.policy.clone(),
             journal: Journal::default(),
@@ -328,7 +366,10 @@ impl PretendedWork {
                 let found = Checked::Ready { outputs, status: "SUCCEEDED".to_owned(), cost: None };
                 self.policy.checked(job, found, now, 0.5)?
             }
-            (Step::Deliver, State::Delivering) => self.policy.delivered(job, Vec::new(), now)?,
+            (Step::Deliver, State::Delivering) => {
+                let assets = vec![asset(&job)];
+                self.policy.delivered(job, assets, now)?
+            }
             (Step::Reconcile, State::Uncertain) => {
                 self.policy.reconcile_blind(job, LateNews::Impossible, now)?
             }

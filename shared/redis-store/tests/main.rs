@@ -8,11 +8,16 @@ mod callbacks;
 mod control;
 mod crash;
 mod drain;
+mod failover;
 mod faults;
 mod harness;
+mod layout;
 mod lifecycle;
 mod listing;
+#[path = "../../../deploy/dev/src/redis_groups.rs"]
+mod redis_groups;
 #[path = "../../../deploy/dev/src/redis_server.rs"]
 mod redis_server;
 mod scale;
 mod spool;
+mod topologies;

@@ -8,6 +8,7 @@ mod bench;
 mod job;
 mod process;
 mod produce;
+#[expect(dead_code, reason = "replicas and sentinels are not measured")]
 #[path = "../../../deploy/dev/src/redis_server.rs"]
 mod redis_server;
 mod report;

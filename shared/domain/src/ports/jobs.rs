@@ -101,6 +101,11 @@ pub enum CancelOutcome {
 /// Jobs and assets as the api needs them.
 #[async_trait]
 pub trait JobStore: Send + Sync {
+    /// The id of a job that is to be admitted next, with the idempotency key that will come with it. A divided store
+    /// looks for both in the same part, so an id that was made otherwise may be refused beside a key.
+    fn new_job_id(&self, _workspace: &WorkspaceId, _key: Option<&str>) -> JobId {
+        JobId::new()
+    }
     /// Keeps and queues a job in one step; when this returns `Created`, no single crash loses it (INV-11).
     async fn admit(&self, new: NewJob) -> Result<Admission, StoreUnavailable>;
     /// A job of this workspace.

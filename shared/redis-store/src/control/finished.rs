@@ -33,7 +33,7 @@ impl Finished {
     pub(super) async fn remove_old(&mut self, redis: &Redis, now: Timestamp) -> RedisResult<usize> {
         let ended_before = now.as_second().saturating_sub_unsigned(self.keep.as_secs());
         let (data, meta) = (self.config.job_data_hash(), self.config.job_meta_hash());
-        let mut connection = redis.commands();
+        let mut connection = redis.control();
         let mut removed = 0;
         for (set, cursor) in &mut self.walks {
             for _ in 0..CHUNKS {
@@ -85,14 +85,14 @@ impl Finished {
         redis::pipe()
             .hset(&key, "backend_name", "RedisStorage")
             .expire(&key, lifetime)
-            .query_async(&mut redis.commands())
+            .query_async(&mut redis.control())
             .await
     }
 
     /// Marks an ended worker as expired: the next heartbeat of another gives its task back at once. It must stay
     /// registered until then, as its task would be found by nobody otherwise.
     pub(super) async fn bury(&self, redis: &Redis, worker: &str) -> RedisResult<()> {
-        let mut connection = redis.commands();
+        let mut connection = redis.control();
         let workers = self.config.workers_set();
         let () = redis::cmd("ZADD")
             .arg(&workers)

@@ -76,7 +76,7 @@ impl ControlQueue {
         let bytes = Message::encode(task).map_err(store)?;
         let tasks = [TaskBuilder::new(bytes).idempotency_key(self.idempotency_key(task, now)).build()];
         let (ready, due) =
-            queries::push_tasks(&mut self.redis.commands(), &self.config, &tasks).await.map_err(store)?;
+            queries::push_tasks(&mut self.redis.control(), &self.config, &tasks).await.map_err(store)?;
         Ok(if ready + due == 0 { Pushed::Repeated } else { Pushed::Enqueued })
     }
 
@@ -111,7 +111,7 @@ impl ControlQueue {
         let (due, ready): (u64, u64) = redis::pipe()
             .zcard(self.config.scheduled_jobs_set())
             .llen(self.config.active_jobs_list())
-            .query_async(&mut self.redis.commands())
+            .query_async(&mut self.redis.control())
             .await?;
         Ok(due + ready)
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use redis::RedisResult;
 use tokio_util::sync::CancellationToken;
 
-use crate::connect::{Redis, twice};
+use crate::connect::{Redis, Shard, twice};
 use crate::script;
 
 /// Ids looked at in one script: bounds how long Redis is busy with one call.
@@ -29,7 +29,18 @@ pub(super) struct Repaired {
 /// missed; the next repair finds it. Redis removes an index with its last id.
 pub(super) async fn repair_indexes(redis: &Redis, stop: &CancellationToken) -> RedisResult<Repaired> {
     let mut repaired = Repaired::default();
-    let pattern = redis.keys.all_indexes();
+    for shard in redis.shards() {
+        repair_shard(shard, stop, &mut repaired).await?;
+        if repaired.is_cut_short {
+            break;
+        }
+    }
+    Ok(repaired)
+}
+
+/// `SCAN` walks over all keys of the shard's server, whosever they are.
+async fn repair_shard(shard: &Shard, stop: &CancellationToken, repaired: &mut Repaired) -> RedisResult<()> {
+    let pattern = shard.keys.all_indexes();
     let mut cursor = 0u64;
     loop {
         let (next, indexes): (u64, Vec<String>) = twice(|| async {
@@ -39,28 +50,28 @@ pub(super) async fn repair_indexes(redis: &Redis, stop: &CancellationToken) -> R
                 .arg(&pattern)
                 .arg("COUNT")
                 .arg(SCAN_COUNT)
-                .query_async(&mut redis.commands())
+                .query_async(&mut shard.commands())
                 .await
         })
         .await?;
         for index in indexes {
             repaired.indexes += 1;
-            repair_index(redis, &index, stop, &mut repaired).await?;
+            repair_index(shard, &index, stop, repaired).await?;
         }
         if stop.is_cancelled() {
             repaired.is_cut_short = true;
-            return Ok(repaired);
+            return Ok(());
         }
         cursor = next;
         if cursor == 0 {
-            return Ok(repaired);
+            return Ok(());
         }
         tokio::time::sleep(REST).await;
     }
 }
 
 async fn repair_index(
-    redis: &Redis,
+    shard: &Shard,
     index: &str,
     stop: &CancellationToken,
     repaired: &mut Repaired,
@@ -68,10 +79,10 @@ async fn repair_index(
     let mut from = 0;
     while !stop.is_cancelled() {
         let mut call = script::REPAIR.prepare_invoke();
-        call.key(index).arg(redis.keys.prefix()).arg(from).arg(WINDOW);
+        call.key(index).arg(shard.keys.prefix()).arg(from).arg(WINDOW);
         // A second run after a lost answer looks at the same ranks.
         let (seen, removed): (i64, i64) =
-            twice(|| async { call.invoke_async(&mut redis.commands()).await }).await?;
+            twice(|| async { call.invoke_async(&mut shard.commands()).await }).await?;
         repaired.ids += seen.unsigned_abs();
         repaired.removed += removed.unsigned_abs();
         from += seen - removed;

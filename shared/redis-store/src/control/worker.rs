@@ -11,8 +11,6 @@ use apalis_core::worker::builder::WorkerBuilder;
 use apalis_redis::RedisStorage;
 use atelier_domain::Timestamp;
 use futures::future::BoxFuture;
-use redis::Client;
-use redis::aio::{ConnectionManager, ConnectionManagerConfig};
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -23,10 +21,9 @@ use super::poll::{Interval, Parcel, ParcelCodec};
 use super::queue::retry_pause;
 use super::repair::repair_indexes;
 use super::{ControlTask, Message, config};
-use crate::connect::{ConnectError, Redis};
+use crate::connect::Redis;
+use crate::link::Link;
 
-/// Longest wait for an answer. A shorter one would end the worker in each stall of Redis.
-const RESPONSE_LIMIT: Duration = Duration::from_secs(5);
 /// A worker that lived that long did not fail at its start.
 const GOOD_LIFE: Duration = Duration::from_secs(60);
 /// What the farewell of an ended worker may take.
@@ -103,10 +100,7 @@ async fn run_one(
             return Some(error.to_string());
         }
     }
-    let connection = match connection(&workshop.redis) {
-        Ok(connection) => connection,
-        Err(error) => return Some(error.to_string()),
-    };
+    let connection = workshop.redis.control();
     // Its own task: a panic inside of apalis ends only this worker.
     let mut running = tokio::spawn(worker(workshop.clone(), connection, name, options));
     let ended = tokio::select! {
@@ -130,11 +124,11 @@ async fn run_one(
 /// Not an `async fn`: the compiler proves the worker's future `Send` only outside of another future.
 fn worker(
     workshop: Arc<Workshop>,
-    connection: ConnectionManager,
+    connection: Link,
     name: &str,
     options: &ControlOptions,
 ) -> BoxFuture<'static, Result<(), WorkerError>> {
-    let storage = RedisStorage::<Parcel>::new(connection)
+    let storage = RedisStorage::<Parcel, Link>::new(connection)
         .with_config(config(Duration::from_secs(1), options.heartbeat))
         .with_codec(ParcelCodec)
         .poll_with_strategy(Interval::new(options.poll_every));
@@ -150,16 +144,6 @@ fn worker(
         Ok::<(), WorkerError>(())
     };
     Box::pin(worker.run_until(stopped))
-}
-
-/// A connection of the worker's own, made at its first command.
-fn connection(redis: &Redis) -> Result<ConnectionManager, ConnectError> {
-    let config = ConnectionManagerConfig::new()
-        .set_connection_timeout(Some(Duration::from_millis(redis.settings.connect_timeout_ms)))
-        .set_response_timeout(Some(RESPONSE_LIMIT.max(redis.settings.command_timeout())))
-        .set_number_of_retries(0);
-    let client = Client::open(redis.settings.url.expose().as_str())?;
-    Ok(ConnectionManager::new_lazy_with_config(client, config)?)
 }
 
 impl Workshop {

@@ -11,12 +11,13 @@ use apalis_core::task::Task;
 use apalis_core::task::task_id::RandomId;
 use apalis_core::worker::context::WorkerContext;
 use atelier_domain::operation::Step;
-use tokio::sync::{Semaphore, mpsc};
+use futures::future::join_all;
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::claim::{Engine, RedisClaim};
 use super::feed;
-use super::reader::Reader;
+use super::reader::{Places, Reader};
 use super::verdict::VerdictLayer;
 
 /// What a handler gets: a claim, already decoded, so that no bad record can end the worker.
@@ -24,25 +25,28 @@ pub(crate) struct Delivery(pub(crate) Arc<RedisClaim>);
 
 type Closing = Pin<Box<dyn Future<Output = ()> + Send>>;
 
-/// Steps of one queue as an apalis backend. Nothing runs before the worker's stream starts.
+/// Steps of one queue, of all its shards, as an apalis backend. Nothing runs before the worker's stream starts.
 pub(crate) struct StepBackend {
-    engine: Arc<Engine>,
+    engines: Vec<Arc<Engine>>,
     concurrency: usize,
     stop: CancellationToken,
     inbox: Option<mpsc::Receiver<Arc<RedisClaim>>>,
-    tasks: Vec<tokio::task::JoinHandle<()>>,
+    readers: Vec<tokio::task::JoinHandle<()>>,
+    renewals: Vec<tokio::task::JoinHandle<()>>,
     end_renewal: CancellationToken,
     closing: Option<Closing>,
 }
 
 impl StepBackend {
-    pub(crate) fn new(engine: Arc<Engine>, concurrency: usize, stop: CancellationToken) -> Self {
+    /// `engines` has one for each shard.
+    pub(crate) fn new(engines: Vec<Arc<Engine>>, concurrency: usize, stop: CancellationToken) -> Self {
         Self {
-            engine,
+            engines,
             concurrency: concurrency.max(1),
             stop,
             inbox: None,
-            tasks: Vec::new(),
+            readers: Vec::new(),
+            renewals: Vec::new(),
             end_renewal: CancellationToken::new(),
             closing: None,
         }
@@ -50,38 +54,41 @@ impl StepBackend {
 
     fn start(&mut self) {
         let (out, inbox) = mpsc::channel(self.concurrency);
-        let reader = Reader {
-            engine: self.engine.clone(),
-            slots: Arc::new(Semaphore::new(self.concurrency)),
-            out,
-            stop: self.stop.clone(),
-        };
-        let source = match self.engine.step {
-            Step::Check => "c".to_owned(),
-            step => format!("s:{step}"),
-        };
-        let renewal = self.engine.leases.clone().renew(
-            self.engine.redis.clone(),
-            source,
-            self.engine.consumer.clone(),
-            self.end_renewal.clone(),
-        );
+        let places = Arc::new(Places::new(self.concurrency, self.engines.len()));
+        for engine in &self.engines {
+            let reader = Reader {
+                engine: engine.clone(),
+                places: places.clone(),
+                out: out.clone(),
+                stop: self.stop.clone(),
+            };
+            let source = match engine.step {
+                Step::Check => "c".to_owned(),
+                step => format!("s:{step}"),
+            };
+            let renewal = engine.leases.clone().renew(
+                engine.shard.clone(),
+                source,
+                engine.consumer.clone(),
+                self.end_renewal.clone(),
+            );
+            self.readers.push(tokio::spawn(reader.run()));
+            self.renewals.push(tokio::spawn(renewal));
+        }
         self.inbox = Some(inbox);
-        self.tasks = vec![tokio::spawn(reader.run()), tokio::spawn(renewal)];
     }
 
-    /// Ends the reader, gives back what nobody took, ends the renewal. Running steps have ended before.
+    /// Ends the readers, gives back what nobody took, ends the renewals. Running steps have ended before.
     fn close(&mut self) -> Closing {
         let inbox = self.inbox.take();
-        let mut tasks = std::mem::take(&mut self.tasks).into_iter();
+        let readers = std::mem::take(&mut self.readers);
+        let renewals = std::mem::take(&mut self.renewals);
         let end_renewal = self.end_renewal.clone();
-        let engine = self.engine.clone();
-        // A worker can end without its stop signal, too: the reader must not outlive it.
+        let engines = self.engines.clone();
+        // A worker can end without its stop signal, too: the readers must not outlive it.
         self.stop.cancel();
         Box::pin(async move {
-            if let Some(reader) = tasks.next() {
-                let _ = reader.await;
-            }
+            let _ = join_all(readers).await;
             if let Some(mut inbox) = inbox {
                 inbox.close();
                 while let Some(claim) = inbox.recv().await {
@@ -89,13 +96,11 @@ impl StepBackend {
                 }
             }
             end_renewal.cancel();
-            for task in tasks {
-                let _ = task.await;
-            }
-            if engine.step != Step::Check {
-                // If it fails, the start of another process does it.
-                let _ = feed::sweep(&engine.redis, engine.step, &engine.consumer).await;
-            }
+            let _ = join_all(renewals).await;
+            let streams = engines.iter().filter(|engine| engine.step != Step::Check);
+            // If it fails, the start of another process does it.
+            let _ = join_all(streams.map(|engine| feed::sweep(&engine.shard, engine.step, &engine.consumer)))
+                .await;
         })
     }
 }

@@ -19,13 +19,13 @@ use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
 use super::leases::Leases;
-use crate::connect::{Backoff, Redis};
+use crate::connect::{Backoff, Shard};
 use crate::record;
 use crate::settle::{self, Extent, Settler, Source, Verdict, Written};
 
-/// What all claims of one queue share.
+/// What all claims of one queue and shard share.
 pub(crate) struct Engine {
-    pub(crate) redis: Redis,
+    pub(crate) shard: Shard,
     pub(crate) policy: Arc<Policy>,
     pub(crate) telemetry: Arc<dyn Telemetry>,
     pub(crate) settler: Settler,
@@ -37,7 +37,7 @@ pub(crate) struct Engine {
 
 impl Engine {
     fn retention(&self) -> Duration {
-        Duration::from_secs(self.redis.settings.retention_s)
+        Duration::from_secs(self.shard.settings.retention_s)
     }
 }
 
@@ -128,7 +128,7 @@ impl RedisClaim {
     /// The job as this claim last saved it.
     async fn reread(&self) -> Option<Job> {
         let bytes: Vec<u8> =
-            self.engine.redis.commands().get(self.engine.redis.keys.job(&self.job.id)).await.ok()?;
+            self.engine.shard.commands().get(self.engine.shard.keys.job(&self.job.id)).await.ok()?;
         record::read(&self.job.id, &bytes).ok().filter(|job| job.epoch == self.job.epoch)
     }
 
@@ -223,10 +223,10 @@ impl Claim for RedisClaim {
 impl RedisClaim {
     /// Keeps a remote id that came when the claim was no longer ours. `Err` only when Redis does not answer.
     async fn try_note(&self, remote: &RemoteOperation) -> RedisResult<Result<(), ClaimError>> {
-        let key = self.engine.redis.keys.job(&self.job.id);
+        let key = self.engine.shard.keys.job(&self.job.id);
         // Each round looks at what another writer left; the bound is far above any real race.
         for _ in 0..32 {
-            let bytes: Vec<u8> = self.engine.redis.commands().get(&key).await?;
+            let bytes: Vec<u8> = self.engine.shard.commands().get(&key).await?;
             let Ok(before) = record::read(&self.job.id, &bytes) else {
                 return Ok(Err(ClaimError::Stale(None)));
             };
@@ -245,8 +245,7 @@ impl RedisClaim {
             let verdict = Verdict::ending(expected, &after, Extent::Whole, &next, &source, retention, now)
                 .map(|verdict| verdict.indexed(&before, &after));
             let Ok(verdict) = verdict else { return Ok(Err(ClaimError::GaveUp)) };
-            let written =
-                settle::send(&mut self.engine.redis.commands(), &self.engine.redis.keys, &[verdict]).await?;
+            let written = settle::send(&self.engine.shard, &[verdict]).await?;
             if written == [Written::Yes] {
                 warn!(job.id = %self.job.id, provider.job_id = %remote.id, "late answer kept");
                 return Ok(Ok(()));

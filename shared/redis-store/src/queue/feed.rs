@@ -6,11 +6,12 @@ use atelier_domain::ids::JobId;
 use atelier_domain::operation::Step;
 use redis::aio::MultiplexedConnection;
 use redis::{FromRedisValue, RedisResult, Value};
-use tokio_util::sync::CancellationToken;
 
+use super::reader::Leave;
 use crate::clock::{Alarm, time_to};
-use crate::connect::Redis;
+use crate::connect::Shard;
 use crate::keys::GROUP;
+use crate::link::Link;
 use crate::script;
 use crate::settle::Source;
 
@@ -34,7 +35,7 @@ pub(crate) struct Fetched {
 
 /// A queue of one step.
 pub(crate) struct Feed {
-    redis: Redis,
+    shard: Shard,
     step: Step,
     consumer: String,
     has_group: bool,
@@ -44,9 +45,9 @@ pub(crate) struct Feed {
 }
 
 impl Feed {
-    pub(crate) fn new(redis: Redis, step: Step, consumer: String) -> Self {
-        let alarm = Alarm::new(redis.clone(), redis.keys.checks_wake());
-        Self { redis, step, consumer, has_group: false, blocking: None, alarm, next_check_in: None }
+    pub(crate) fn new(shard: Shard, step: Step, consumer: String) -> Self {
+        let alarm = Alarm::new(shard.clone(), shard.keys.checks_wake());
+        Self { shard, step, consumer, has_group: false, blocking: None, alarm, next_check_in: None }
     }
 
     /// Claims up to `count` steps that are ready now.
@@ -65,27 +66,28 @@ impl Feed {
             return Ok(Fetched::default());
         }
         self.ensure_group().await?;
-        let lease = self.redis.settings.lease().as_millis().to_string();
+        let lease = self.shard.settings.lease().as_millis().to_string();
         let suspects = if may_take_suspect { "1" } else { "0" };
         self.claim("recover", count, &[lease, suspects.to_owned()]).await
     }
 
-    /// Waits until there may be something, at most `longest`, or until `stop`; gives what a blocking read brought.
+    /// Waits until there may be something, at most `longest`, or until asked to leave; gives what a blocking read
+    /// brought.
     pub(crate) async fn wait(
         &mut self,
         count: usize,
         longest: Duration,
-        stop: &CancellationToken,
+        leave: &Leave<'_>,
     ) -> RedisResult<Fetched> {
         if self.step == Step::Check {
             let pause = self.next_check_in.unwrap_or(longest).min(longest);
             tokio::select! {
-                () = stop.cancelled() => {}
+                () = leave.asked() => {}
                 () = self.alarm.sleep(pause) => {}
             }
             return Ok(Fetched::default());
         }
-        let given = self.blocking_read(count, longest.min(self.redis.settings.block()), stop).await?;
+        let given = self.blocking_read(count, longest.min(self.shard.settings.block()), leave).await?;
         if given.is_empty() { Ok(Fetched::default()) } else { self.claim("given", count, &given).await }
     }
 
@@ -95,25 +97,25 @@ impl Feed {
         }
         let created: RedisResult<()> = redis::cmd("XGROUP")
             .arg("CREATE")
-            .arg(self.redis.keys.stream(self.step))
+            .arg(self.shard.keys.stream(self.step))
             .arg(GROUP)
             .arg("0")
             .arg("MKSTREAM")
-            .query_async(&mut self.redis.commands())
+            .query_async(&mut self.shard.commands())
             .await;
         match created {
             Err(error) if error.code() != Some("BUSYGROUP") => Err(error),
             Ok(()) | Err(_) => {
                 self.has_group = true;
-                sweep(&self.redis, self.step, "").await
+                sweep(&self.shard, self.step, "").await
             }
         }
     }
 
     async fn claim(&mut self, mode: &str, count: usize, rest: &[String]) -> RedisResult<Fetched> {
         let mut call = script::CLAIM.prepare_invoke();
-        call.key(self.redis.keys.stream(self.step))
-            .arg(self.redis.keys.prefix())
+        call.key(self.shard.keys.stream(self.step))
+            .arg(self.shard.keys.prefix())
             .arg(GROUP)
             .arg(&self.consumer)
             .arg(self.step.as_str())
@@ -122,7 +124,7 @@ impl Feed {
         for value in rest {
             call.arg(value);
         }
-        let reply: RedisResult<Vec<Value>> = call.invoke_async(&mut self.redis.commands()).await;
+        let reply: RedisResult<Vec<Value>> = self.shard.run(&call).await;
         let reply = reply.inspect_err(|error| {
             // A Redis that came back empty has no group; make it anew.
             if error.code() == Some("NOGROUP") || error.to_string().contains("NOGROUP") {
@@ -143,15 +145,14 @@ impl Feed {
     }
 
     async fn take_checks(&mut self, count: usize, may_take_suspect: bool) -> RedisResult<Fetched> {
-        let lease_us = self.redis.settings.lease().as_micros().to_string();
-        let reply: Vec<Value> = script::TAKE
-            .key(self.redis.keys.checks())
-            .arg(self.redis.keys.prefix())
+        let lease_us = self.shard.settings.lease().as_micros().to_string();
+        let mut call = script::TAKE.prepare_invoke();
+        call.key(self.shard.keys.checks())
+            .arg(self.shard.keys.prefix())
             .arg(count)
             .arg(lease_us)
-            .arg(if may_take_suspect { "1" } else { "0" })
-            .invoke_async(&mut self.redis.commands())
-            .await?;
+            .arg(if may_take_suspect { "1" } else { "0" });
+        let reply: Vec<Value> = self.shard.run(&call).await?;
         let mut values = reply.into_iter();
         let suspects: i64 = values.next().map(i64::from_redis_value).transpose()?.unwrap_or(0);
         let (now, next) = (values.next().unwrap_or(Value::Nil), values.next().unwrap_or(Value::Nil));
@@ -167,34 +168,37 @@ impl Feed {
         Ok(fetched)
     }
 
-    /// Reads with BLOCK on a connection of its own; gives `entry, id, epoch` for each message. A stop unblocks the
-    /// read instead of dropping it: a dropped read may have been given messages that nobody would see for a lease.
+    /// Reads with BLOCK on a connection of its own; gives `entry, id, epoch` for each message. Who asks it to
+    /// leave unblocks the read instead of dropping it: a dropped read may have been given messages that nobody would see
+    /// for a lease.
     async fn blocking_read(
         &mut self,
         count: usize,
         block: Duration,
-        stop: &CancellationToken,
+        leave: &Leave<'_>,
     ) -> RedisResult<Vec<String>> {
         let (mut connection, client) = match &self.blocking {
             Some((connection, client)) => (connection.clone(), *client),
             None => {
-                let mut connection = self.redis.blocking(self.redis.settings.block()).await?;
+                let mut connection = self.shard.blocking(self.shard.settings.block()).await?;
                 let client: i64 = redis::cmd("CLIENT").arg("ID").query_async(&mut connection).await?;
                 self.blocking = Some((connection.clone(), client));
                 (connection, client)
             }
         };
-        let stream = self.redis.keys.stream(self.step);
+        let stream = self.shard.keys.stream(self.step);
         let mut read = redis::cmd("XREADGROUP");
         read.arg("GROUP").arg(GROUP).arg(&self.consumer).arg("COUNT").arg(count);
         read.arg("BLOCK").arg(block.as_millis().max(1).to_string()).arg("STREAMS").arg(stream).arg(">");
         let reading = read.query_async::<redis::streams::StreamReadReply>(&mut connection);
         tokio::pin!(reading);
-        let mut commands = self.redis.commands();
+        let mut commands = self.shard.commands();
+        let mut is_asked = false;
         let outcome = loop {
             tokio::select! {
                 outcome = &mut reading => break outcome,
-                () = unblock(&mut commands, client, stop) => {}
+                () = leave.asked(), if !is_asked => is_asked = true,
+                () = unblock(&mut commands, client), if is_asked => {}
             }
         };
         if outcome.is_err() {
@@ -214,20 +218,18 @@ impl Feed {
 }
 
 /// Removes `consumer` from its group, and those of processes that died long ago; none that still holds messages.
-pub(crate) async fn sweep(redis: &Redis, step: Step, consumer: &str) -> RedisResult<()> {
+pub(crate) async fn sweep(shard: &Shard, step: Step, consumer: &str) -> RedisResult<()> {
     script::SWEEP
-        .key(redis.keys.stream(step))
+        .key(shard.keys.stream(step))
         .arg(GROUP)
         .arg(consumer)
         .arg(CONSUMER_IDLE_MS)
-        .invoke_async(&mut redis.commands())
+        .invoke_async(&mut shard.commands())
         .await
 }
 
-/// After the stop, unblocks the reader; called again and again until it has left, as an unblock before the read began
-/// is lost.
-async fn unblock(commands: &mut redis::aio::ConnectionManager, client: i64, stop: &CancellationToken) {
-    stop.cancelled().await;
+/// Unblocks the reader; called again and again until it has left, as an unblock before the read began is lost.
+async fn unblock(commands: &mut Link, client: i64) {
     let _: RedisResult<i64> = redis::cmd("CLIENT").arg("UNBLOCK").arg(client).query_async(commands).await;
     tokio::time::sleep(Duration::from_millis(10)).await;
 }

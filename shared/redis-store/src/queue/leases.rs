@@ -11,7 +11,7 @@ use redis::RedisResult;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
-use crate::connect::Redis;
+use crate::connect::Shard;
 use crate::keys::GROUP;
 use crate::script;
 use crate::settle::Source;
@@ -45,15 +45,15 @@ impl Leases {
     }
 
     /// Renews until `stop`. Young claims are left alone: most steps end long before a third of the lease.
-    pub(crate) async fn renew(self, redis: Redis, source: String, consumer: String, stop: CancellationToken) {
-        let third = redis.settings.lease() / 3;
+    pub(crate) async fn renew(self, shard: Shard, source: String, consumer: String, stop: CancellationToken) {
+        let third = shard.settings.lease() / 3;
         loop {
             let pause = third.mul_f64(rand::rng().random_range(0.9..1.1));
             tokio::select! {
                 () = stop.cancelled() => return,
                 () = tokio::time::sleep(pause) => {}
             }
-            while let Err(error) = self.renew_once(&redis, &source, &consumer, third).await {
+            while let Err(error) = self.renew_once(&shard, &source, &consumer, third).await {
                 warn!(error = %error, "leases wait for redis");
                 tokio::select! {
                     () = stop.cancelled() => return,
@@ -65,7 +65,7 @@ impl Leases {
 
     async fn renew_once(
         &self,
-        redis: &Redis,
+        shard: &Shard,
         source: &str,
         consumer: &str,
         older_than: Duration,
@@ -78,16 +78,16 @@ impl Leases {
             .collect();
         for batch in old.chunks(BATCH) {
             let mut call = script::RENEW.prepare_invoke();
-            call.key(redis.keys.checks())
-                .arg(redis.keys.prefix())
+            call.key(shard.keys.checks())
+                .arg(shard.keys.prefix())
                 .arg(source)
                 .arg(GROUP)
                 .arg(consumer)
-                .arg(u64::try_from(redis.settings.lease().as_micros()).unwrap_or(u64::MAX));
+                .arg(u64::try_from(shard.settings.lease().as_micros()).unwrap_or(u64::MAX));
             for (job, epoch, entry) in batch {
                 call.arg(job.as_str()).arg(format!("{:08x}", epoch.0)).arg(entry);
             }
-            let lost: Vec<String> = call.invoke_async(&mut redis.commands()).await?;
+            let lost: Vec<String> = call.invoke_async(&mut shard.commands()).await?;
             for job in lost {
                 warn!(job.id = job, "a running step lost its claim");
             }

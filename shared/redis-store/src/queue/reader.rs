@@ -1,10 +1,11 @@
-//! Fills free slots with claimed steps. Never ends by an error.
+//! Fills free slots with claimed steps, a reader for each shard. Never ends by an error.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use atelier_domain::operation::Step;
 use rand::Rng;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, warn};
 
@@ -18,11 +19,59 @@ use crate::settle::Extent;
 const FETCH: usize = 128;
 /// How long a reader waits when redelivered steps stand in line for their turn.
 const SUSPECT_PAUSE: Duration = Duration::from_millis(100);
+/// How long a reader goes without a slot before it asks the reader of another, empty shard for its own.
+const STARVED_AFTER: Duration = Duration::from_millis(100);
 
-/// The reading task of one queue.
+/// What the readers of all shards of one queue share: the places where steps run.
+pub(crate) struct Places {
+    slots: Arc<Semaphore>,
+    /// One redelivered step at a time: if it ends the process again, no other suspect shares the blame.
+    suspects: Arc<Semaphore>,
+    readers: usize,
+    starved: Notify,
+}
+
+impl Places {
+    pub(crate) fn new(slots: usize, readers: usize) -> Self {
+        Self {
+            slots: Arc::new(Semaphore::new(slots)),
+            suspects: Arc::new(Semaphore::new(1)),
+            readers,
+            starved: Notify::new(),
+        }
+    }
+
+    /// The slots that a reader keeps while it waits for messages, out of those it has: a blocking read may bring as
+    /// many. The due set of checks gives nothing by itself; and with several shards, the others need theirs.
+    fn kept_while_waiting(&self, step: Step, had: usize) -> usize {
+        match step {
+            Step::Check => 0,
+            Step::Submit | Step::Deliver | Step::Reconcile | Step::Abandon if self.readers == 1 => had,
+            Step::Submit | Step::Deliver | Step::Reconcile | Step::Abandon => 1,
+        }
+    }
+}
+
+/// What ends a wait for messages early.
+pub(crate) struct Leave<'a> {
+    stop: &'a CancellationToken,
+    places: &'a Places,
+}
+
+impl Leave<'_> {
+    /// Returns at the stop, or when another shard's reader is starved for the slot.
+    pub(crate) async fn asked(&self) {
+        tokio::select! {
+            () = self.stop.cancelled() => {}
+            () = self.places.starved.notified() => {}
+        }
+    }
+}
+
+/// The reading task of one shard of one queue.
 pub(crate) struct Reader {
     pub(crate) engine: Arc<Engine>,
-    pub(crate) slots: Arc<Semaphore>,
+    pub(crate) places: Arc<Places>,
     pub(crate) out: mpsc::Sender<Arc<RedisClaim>>,
     pub(crate) stop: CancellationToken,
 }
@@ -30,18 +79,16 @@ pub(crate) struct Reader {
 impl Reader {
     /// Reads until `stop`. What it had claimed by then and could not hand out it gives back.
     pub(crate) async fn run(self) {
-        let mut feed = Feed::new(self.engine.redis.clone(), self.engine.step, self.engine.consumer.clone());
-        // One redelivered step at a time: if it ends the process again, no other suspect shares the blame.
-        let suspects = Arc::new(Semaphore::new(1));
+        let mut feed = Feed::new(self.engine.shard.clone(), self.engine.step, self.engine.consumer.clone());
         let mut backoff = Backoff::default();
         let mut recover_at = Instant::now();
         let mut suspects_wait = false;
         loop {
             let Some(mut places) = self.free_slots().await else { return };
-            let suspect = suspects.clone().try_acquire_owned().ok();
+            let mut suspect = self.places.suspects.clone().try_acquire_owned().ok();
             let is_recovery_due = Instant::now() >= recover_at || (suspects_wait && suspect.is_some());
             let outcome =
-                self.look(&mut feed, places.len(), is_recovery_due, suspect.is_some(), suspects_wait).await;
+                self.look(&mut feed, &mut places, &mut suspect, is_recovery_due, suspects_wait).await;
             match outcome {
                 Ok(fetched) => {
                     backoff.reset();
@@ -49,7 +96,7 @@ impl Reader {
                         suspects_wait = fetched.has_suspects;
                     }
                     if is_recovery_due {
-                        let third = self.engine.redis.settings.lease() / 3;
+                        let third = self.engine.shard.settings.lease() / 3;
                         recover_at = Instant::now() + third.mul_f64(rand::rng().random_range(0.9..1.1));
                     }
                     self.hand_out(fetched.claimed, &mut places, suspect).await;
@@ -69,11 +116,12 @@ impl Reader {
     async fn look(
         &self,
         feed: &mut Feed,
-        count: usize,
+        places: &mut Vec<OwnedSemaphorePermit>,
+        suspect: &mut Option<OwnedSemaphorePermit>,
         is_recovery_due: bool,
-        may_take_suspect: bool,
         suspects_wait: bool,
     ) -> redis::RedisResult<Fetched> {
+        let (count, may_take_suspect) = (places.len(), suspect.is_some());
         let mut has_suspects = suspects_wait;
         if is_recovery_due {
             let recovered = feed.recover(count, may_take_suspect).await?;
@@ -87,9 +135,13 @@ impl Reader {
             let longest = if has_suspects || fetched.has_suspects {
                 SUSPECT_PAUSE
             } else {
-                self.engine.redis.settings.block()
+                self.engine.shard.settings.block()
             };
-            fetched = feed.wait(count, longest, &self.stop).await?;
+            // What the readers of other shards can use.
+            suspect.take();
+            places.truncate(self.places.kept_while_waiting(self.engine.step, count));
+            let leave = Leave { stop: &self.stop, places: &self.places };
+            fetched = feed.wait(places.len(), longest, &leave).await?;
         }
         fetched.has_suspects |= has_suspects;
         Ok(fetched)
@@ -97,14 +149,21 @@ impl Reader {
 
     /// At least one free slot and all others that are free now; `None` once it is time to stop.
     async fn free_slots(&self) -> Option<Vec<OwnedSemaphorePermit>> {
-        let first = tokio::select! {
-            biased;
-            () = self.stop.cancelled() => return None,
-            slot = self.slots.clone().acquire_owned() => slot.ok()?,
+        let acquiring = self.places.slots.clone().acquire_owned();
+        tokio::pin!(acquiring);
+        let first = loop {
+            tokio::select! {
+                biased;
+                () = self.stop.cancelled() => return None,
+                slot = &mut acquiring => break slot.ok()?,
+                () = tokio::time::sleep(STARVED_AFTER), if self.places.readers > 1 => {
+                    self.places.starved.notify_one();
+                }
+            }
         };
         let mut places = vec![first];
         while places.len() < FETCH {
-            match self.slots.clone().try_acquire_owned() {
+            match self.places.slots.clone().try_acquire_owned() {
                 Ok(slot) => places.push(slot),
                 Err(_) => break,
             }

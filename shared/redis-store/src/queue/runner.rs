@@ -10,7 +10,7 @@ use apalis_core::worker::ext::parallelize::ParallelizeExt;
 use atelier_domain::operation::Step;
 use atelier_domain::policy::Policy;
 use atelier_domain::ports::{Claim, StepHandler, Telemetry};
-use futures::future::BoxFuture;
+use futures::future::{BoxFuture, join_all};
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument, error, info, warn};
 
@@ -31,7 +31,7 @@ pub struct RunnerOptions {
     pub grace: Duration,
 }
 
-/// Runs a queue until `stop`, then drains it: no new steps, buffered ones are given back, running ones get `grace`.
+/// Runs a queue, all shards of it, until `stop`, then drains it: no new steps, buffered ones are given back, running ones get `grace`.
 /// Errors of Redis back off inside; nothing else ends it.
 pub async fn run_queue(
     redis: Redis,
@@ -42,21 +42,33 @@ pub async fn run_queue(
     stop: CancellationToken,
 ) {
     let give_up = CancellationToken::new();
-    let (settler, settling) = Settler::start(redis.clone(), give_up.clone());
+    let (settlers, settling): (Vec<_>, Vec<_>) =
+        redis.shards().iter().map(|shard| Settler::start(shard.clone(), give_up.clone())).unzip();
     let mut backoff = Backoff::default();
     let mut draining = None;
     while !stop.is_cancelled() {
-        let engine = Arc::new(Engine {
-            redis: redis.clone(),
-            policy: policy.clone(),
-            telemetry: telemetry.clone(),
-            settler: settler.clone(),
-            leases: Leases::default(),
-            step: options.step,
-            consumer: format!("{}-{:016x}", options.step, rand::random::<u64>()),
+        let consumer = format!("{}-{:016x}", options.step, rand::random::<u64>());
+        let engines = redis.shards().iter().zip(&settlers).map(|(shard, settler)| {
+            Arc::new(Engine {
+                shard: shard.clone(),
+                policy: policy.clone(),
+                telemetry: telemetry.clone(),
+                settler: settler.clone(),
+                leases: Leases::default(),
+                step: options.step,
+                consumer: consumer.clone(),
+            })
         });
+        let work = run_worker(
+            engines.collect(),
+            &consumer,
+            telemetry.clone(),
+            handler.clone(),
+            &options,
+            stop.child_token(),
+        );
         // Its own task: all workers of a process in one would take turns.
-        let mut running = tokio::spawn(run_worker(engine, handler.clone(), &options, stop.child_token()));
+        let mut running = tokio::spawn(work);
         tokio::select! {
             ended = &mut running => match ended {
                 Ok(Ok(())) if stop.is_cancelled() => break,
@@ -82,22 +94,22 @@ pub async fn run_queue(
             abort.abort();
         }
     }
-    drop(settler);
+    drop(settlers);
     // Handlers that outlived the grace time hold settlers of their own; they are not waited for.
-    let _ = tokio::time::timeout(Duration::from_secs(1), settling).await;
+    let _ = tokio::time::timeout(Duration::from_secs(1), join_all(settling)).await;
 }
 
 /// Not an `async fn`: the compiler proves the worker's future `Send` only outside of another future.
 fn run_worker(
-    engine: Arc<Engine>,
+    engines: Vec<Arc<Engine>>,
+    name: &str,
+    telemetry: Arc<dyn Telemetry>,
     handler: Arc<dyn StepHandler>,
     options: &RunnerOptions,
     stop: CancellationToken,
 ) -> BoxFuture<'static, Result<(), WorkerError>> {
-    let telemetry = engine.telemetry.clone();
-    let name = engine.consumer.clone();
     let step = options.step;
-    let backend = StepBackend::new(engine, options.concurrency, stop.clone());
+    let backend = StepBackend::new(engines, options.concurrency, stop.clone());
     let work = move |delivery: Delivery| {
         let (handler, telemetry) = (handler.clone(), telemetry.clone());
         async move {
@@ -106,7 +118,7 @@ fn run_worker(
             handler.handle(claim).instrument(span).await;
         }
     };
-    let worker = WorkerBuilder::new(name.as_str())
+    let worker = WorkerBuilder::new(name)
         .backend(backend)
         .parallelize(tokio::spawn)
         .layer(CatchPanicLayer::new())
