@@ -102,6 +102,8 @@ impl Reader {
             () = self.stop.cancelled() => return None,
             slot = self.slots.clone().acquire_owned() => slot.ok()?,
         };
+        // Steps that were settled together free their slots together: a fuller fetch is a cheaper one.
+        tokio::task::yield_now().await;
         let mut places = vec![first];
         while places.len() < FETCH {
             match self.slots.clone().try_acquire_owned() {
