@@ -23,7 +23,7 @@ fn run_of(row: &str, jobs: u64) -> Vec<serde_json::Value> {
         .args([
             row,
             "--jobs",
-            &JOBS.to_string(),
+            &jobs.to_string(),
             "--runs",
             "1",
             "--durability",
