@@ -4,6 +4,7 @@
 //! [`keys`] lists every key. State, queue and acknowledgement change in one script, so a crash leaves either all of a
 //! change or nothing of it. See `shared/docs/architecture.md` and `shared/docs/adr/`.
 
+mod admission;
 pub mod audit;
 mod clock;
 mod connect;

@@ -1,6 +1,5 @@
 //! Jobs and assets as the api sees them.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -10,7 +9,7 @@ use atelier_domain::ids::{AssetId, JobId, WorkspaceId};
 use atelier_domain::job::Job;
 use atelier_domain::operation::Step;
 use atelier_domain::ports::{
-    Admission, CancelOutcome, Idempotency, JobFilter, JobStore, NewJob, Next, Page, StoreUnavailable,
+    Admission, CancelOutcome, JobFilter, JobStore, NewJob, Next, Page, StoreUnavailable,
 };
 use atelier_domain::state::{Event, State};
 use redis::AsyncCommands;
@@ -18,14 +17,12 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::error;
 
+use crate::admission::Joiner;
 use crate::connect::{Redis, twice};
 use crate::events::{self, Waiters};
-use crate::keys;
 use crate::settle::{self, Extent, Source, Verdict, Written};
-use crate::{record, script};
+use crate::{admission, record, script};
 
-/// Most jobs in one script: what a bulk of them takes is a few milliseconds of Redis.
-const ADMISSIONS: usize = 500;
 /// How often a waiting caller looks although no message came.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
 /// Records read in one command when a list is filtered.
@@ -38,12 +35,8 @@ const SCAN_LIMIT: isize = 20_000;
 pub struct RedisJobStore {
     redis: Redis,
     waiters: Waiters,
+    joiner: Joiner,
 }
-
-/// One failure of a whole batch, told to each of its jobs.
-#[derive(Debug, Clone, thiserror::Error)]
-#[error(transparent)]
-struct Shared(Arc<StoreUnavailable>);
 
 fn unavailable(source: impl std::error::Error + Send + Sync + 'static) -> StoreUnavailable {
     StoreUnavailable { source: Box::new(source) }
@@ -54,7 +47,8 @@ impl RedisJobStore {
     pub fn start(redis: Redis, stop: CancellationToken) -> (Self, tokio::task::JoinHandle<()>) {
         let waiters = Waiters::default();
         let task = tokio::spawn(events::listen(redis.clone(), waiters.clone(), stop));
-        (Self { redis, waiters }, task)
+        let joiner = Joiner::start(redis.clone());
+        (Self { redis, waiters, joiner }, task)
     }
 
     async fn read(&self, id: &JobId) -> Result<Option<Job>, StoreUnavailable> {
@@ -65,57 +59,16 @@ impl RedisJobStore {
     }
 
     /// Admits many jobs, each as [`JobStore::admit`] would: one outcome a job, in their order. It takes one script for
-    /// every [`ADMISSIONS`] jobs, so a failure in between leaves earlier ones admitted and says so.
+    /// every 500 jobs, so a failure in between leaves earlier ones admitted and says so.
     pub async fn admit_many(&self, new: Vec<NewJob>) -> Vec<Result<Admission, StoreUnavailable>> {
-        let mut outcomes = Vec::with_capacity(new.len());
-        for batch in new.chunks(ADMISSIONS) {
-            match self.admit_batch(batch).await {
-                Ok(admitted) => outcomes.extend(admitted),
-                Err(reason) => {
-                    let reason = Arc::new(reason);
-                    outcomes.extend(batch.iter().map(|_| Err(unavailable(Shared(reason.clone())))));
-                }
-            }
+        let mut admitted = Vec::with_capacity(new.len());
+        for outcome in admission::admit(&self.redis, &new).await {
+            admitted.push(match outcome {
+                Ok(outcome) => self.admission(&outcome).await,
+                Err(reason) => Err(reason),
+            });
         }
-        outcomes
-    }
-
-    async fn admit_batch(
-        &self,
-        batch: &[NewJob],
-    ) -> Result<Vec<Result<Admission, StoreUnavailable>>, StoreUnavailable> {
-        let keys = &self.redis.keys;
-        let mut call = script::ADMIT.prepare_invoke();
-        // One key is declared, for routing: all others carry the same hash tag.
-        call.key(keys.due())
-            .arg(keys.prefix())
-            .arg(self.redis.settings.idempotency_ttl_s.saturating_mul(1000));
-        for NewJob { job, idempotency } in batch {
-            let created_at = job.body.created_at;
-            let delay_us = settle::micros_between(created_at, job.due_at.unwrap_or(created_at));
-            call.arg(job.id.as_str())
-                .arg(record::whole(job).map_err(unavailable)?)
-                .arg(if delay_us > 0 { "d" } else { "r" })
-                .arg(delay_us)
-                .arg(created_at.as_microsecond())
-                .arg(job.body.workspace_id.as_str());
-            match idempotency {
-                Some(Idempotency { key, fingerprint }) => {
-                    let digest = keys::idempotency_digest(&job.body.workspace_id, key);
-                    call.arg(digest.as_slice()).arg(fingerprint.as_slice())
-                }
-                None => call.arg("").arg(""),
-            };
-        }
-        // The ids were chosen here, so a second run after a lost answer finds the first one's work.
-        let outcomes: Vec<String> = twice(|| async { call.invoke_async(&mut self.redis.commands()).await })
-            .await
-            .map_err(unavailable)?;
-        let mut admitted = Vec::with_capacity(outcomes.len());
-        for outcome in outcomes {
-            admitted.push(self.admission(&outcome).await);
-        }
-        Ok(admitted)
+        admitted
     }
 
     /// Reads an outcome of the script.
@@ -167,9 +120,8 @@ impl RedisJobStore {
 #[async_trait]
 impl JobStore for RedisJobStore {
     async fn admit(&self, new: NewJob) -> Result<Admission, StoreUnavailable> {
-        self.admit_many(vec![new]).await.pop().unwrap_or_else(|| {
-            Err(StoreUnavailable { source: "the store gave no outcome for the job".into() })
-        })
+        let outcome = self.joiner.admit(new).await?;
+        self.admission(&outcome).await
     }
 
     async fn job(&self, workspace: &WorkspaceId, id: &JobId) -> Result<Option<Job>, StoreUnavailable> {
