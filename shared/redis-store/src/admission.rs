@@ -1,4 +1,5 @@
-//! Admission: keeps and queues jobs, many in one script.
+//! Admits jobs, many in one script. Requests that come at the same time are joined: one call of Redis keeps all of them,
+//! and each gets its own outcome.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -6,12 +7,18 @@ use std::sync::Arc;
 use atelier_domain::ids::JobId;
 use atelier_domain::ports::{Admission, Idempotency, NewJob, StoreUnavailable};
 use redis::AsyncCommands;
+use tokio::sync::{mpsc, oneshot};
 
 use crate::connect::{Redis, Shard, twice};
 use crate::{keys, record, script, settle};
 
-/// Most jobs in one script: what a bulk of them takes is a few milliseconds of Redis.
-const ADMISSIONS: usize = 500;
+/// Most jobs in one script of a bulk: what they take is a few milliseconds of Redis.
+const BULK: usize = 500;
+/// Most requests joined into one script: none of them waits for much more than its own job.
+const JOINED: usize = 64;
+
+/// What became of a job.
+pub(crate) type Outcome = Result<Admission, StoreUnavailable>;
 
 /// One failure of a script, told to each job in it.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -23,14 +30,14 @@ fn unavailable(source: impl std::error::Error + Send + Sync + 'static) -> StoreU
 }
 
 /// One outcome a job, in their order.
-pub(crate) async fn admit_many(redis: &Redis, new: Vec<NewJob>) -> Vec<Result<Admission, StoreUnavailable>> {
+pub(crate) async fn admit_many(redis: &Redis, new: &[NewJob]) -> Vec<Outcome> {
     let mut of_shards: BTreeMap<u16, Vec<(usize, &NewJob)>> = BTreeMap::new();
-    let mut outcomes: Vec<Option<Result<Admission, StoreUnavailable>>> = new.iter().map(|_| None).collect();
+    let mut outcomes: Vec<Option<Outcome>> = new.iter().map(|_| None).collect();
     for (place, job) in new.iter().enumerate() {
         of_shards.entry(redis.of_job(&job.job.id).keys.number()).or_default().push((place, job));
     }
     for jobs in of_shards.values() {
-        for batch in jobs.chunks(ADMISSIONS) {
+        for batch in jobs.chunks(BULK) {
             let admitted = admit_batch(redis, batch).await.map_err(Arc::new);
             let mut admitted = admitted.map(Vec::into_iter);
             for (place, _) in batch {
@@ -44,15 +51,15 @@ pub(crate) async fn admit_many(redis: &Redis, new: Vec<NewJob>) -> Vec<Result<Ad
             }
         }
     }
-    let no_answer = || Err(StoreUnavailable { source: "the store gave no outcome for the job".into() });
-    outcomes.into_iter().map(|outcome| outcome.unwrap_or_else(no_answer)).collect()
+    outcomes.into_iter().map(|outcome| outcome.unwrap_or_else(no_outcome)).collect()
+}
+
+fn no_outcome() -> Outcome {
+    Err(StoreUnavailable { source: "the store gave no outcome for the job".into() })
 }
 
 /// All jobs of the batch are of one shard.
-async fn admit_batch(
-    redis: &Redis,
-    batch: &[(usize, &NewJob)],
-) -> Result<Vec<Result<Admission, StoreUnavailable>>, StoreUnavailable> {
+async fn admit_batch(redis: &Redis, batch: &[(usize, &NewJob)]) -> Result<Vec<Outcome>, StoreUnavailable> {
     redis.confirm_layout().await.map_err(unavailable)?;
     let Some((_, first)) = batch.first() else { return Ok(Vec::new()) };
     let shard = redis.of_job(&first.job.id);
@@ -93,7 +100,7 @@ async fn admit_batch(
 }
 
 /// Reads an outcome of the script. A job of the same idempotency key is in the same shard.
-async fn admission(shard: &Shard, outcome: &str) -> Result<Admission, StoreUnavailable> {
+async fn admission(shard: &Shard, outcome: &str) -> Outcome {
     let Some(other) = outcome.get(1..).filter(|other| !other.is_empty()) else {
         return Ok(Admission::Created);
     };
@@ -107,4 +114,61 @@ async fn admission(shard: &Shard, outcome: &str) -> Result<Admission, StoreUnava
         }
     }
     Ok(Admission::KeyReused(other))
+}
+
+type Waiting = (NewJob, oneshot::Sender<Outcome>);
+
+/// Joins single admissions, those of each shard apart: a server that is away holds up nobody else. Clones share the
+/// queues.
+#[derive(Clone)]
+pub(crate) struct Joiner {
+    redis: Redis,
+    queues: Arc<[mpsc::Sender<Waiting>]>,
+}
+
+impl Joiner {
+    /// Starts the joining tasks. They run until all handles are gone.
+    pub(crate) fn start(redis: Redis) -> Self {
+        let queues = redis.shards().iter().map(|_| {
+            let (queue, inbox) = mpsc::channel(4 * JOINED);
+            tokio::spawn(join(redis.clone(), inbox));
+            queue
+        });
+        Self { queues: queues.collect(), redis }
+    }
+
+    /// Admits one job together with those that come at the same time.
+    pub(crate) async fn admit(&self, new: NewJob) -> Outcome {
+        let (answer, outcome) = oneshot::channel();
+        let shard = self.redis.of_job(&new.job.id).keys.number();
+        let queue = self.queues.get(usize::from(shard)).ok_or_else(gone)?;
+        // The task ends only with its runtime.
+        queue.send((new, answer)).await.map_err(|_| gone())?;
+        outcome.await.map_err(|_| gone())?
+    }
+}
+
+fn gone() -> StoreUnavailable {
+    StoreUnavailable { source: "the process is ending".into() }
+}
+
+async fn join(redis: Redis, mut inbox: mpsc::Receiver<Waiting>) {
+    let (mut new, mut answers) = (Vec::with_capacity(JOINED), Vec::with_capacity(JOINED));
+    while let Some((first, answer)) = inbox.recv().await {
+        new.push(first);
+        answers.push(answer);
+        // Those that are on their way come along; alone, this costs nothing.
+        tokio::task::yield_now().await;
+        while new.len() < JOINED
+            && let Ok((more, answer)) = inbox.try_recv()
+        {
+            new.push(more);
+            answers.push(answer);
+        }
+        let mut outcomes = admit_many(&redis, &new).await.into_iter();
+        new.clear();
+        for answer in answers.drain(..) {
+            let _ = answer.send(outcomes.next().unwrap_or_else(no_outcome));
+        }
+    }
 }

@@ -17,6 +17,9 @@ use crate::script;
 /// time.
 const LONGEST_SLEEP: Duration = Duration::from_secs(5);
 
+/// The end of a sleep that is slept by a thread.
+const FINE: Duration = Duration::from_millis(2);
+
 /// Promotes due steps of all shards. Any number may run; the scripts are atomic.
 pub struct Clock {
     redis: Redis,
@@ -111,22 +114,21 @@ impl Alarm {
 
     /// Sleeps for `pause`, at most [`LONGEST_SLEEP`], or until a token comes. May be dropped at any time.
     pub(crate) async fn sleep(&mut self, pause: Duration) {
-        // tokio's timer counts whole milliseconds and rounds up; the rest of the time is shorter than that.
         let until = Instant::now() + pause.min(LONGEST_SLEEP);
         loop {
             if self.reading.is_none() {
                 tokio::select! {
                     biased;
-                    () = tokio::time::sleep_until(until) => return,
+                    () = sleep_until(until) => return,
                     () = self.begin_reading() => {}
                 }
             }
             let Some(reading) = self.reading.as_mut() else {
-                tokio::time::sleep_until(until).await;
+                sleep_until(until).await;
                 return;
             };
             tokio::select! {
-                () = tokio::time::sleep_until(until) => return,
+                () = sleep_until(until) => return,
                 ended = reading => {
                     self.reading = None;
                     match ended {
@@ -135,7 +137,7 @@ impl Alarm {
                         Ok(Err(_)) | Err(_) => {
                             // The connection broke; the timer still runs, and the next sleep connects anew.
                             self.connection = None;
-                            tokio::time::sleep_until(until).await;
+                            sleep_until(until).await;
                             return;
                         }
                     }
@@ -161,6 +163,17 @@ impl Alarm {
                 Ok(token.is_some())
             }));
         }
+    }
+}
+
+/// tokio's timer counts whole milliseconds and rounds up: the last of them are slept by a thread, to some ten
+/// microseconds. May be dropped at any time; the thread then sleeps on for as long as they last.
+async fn sleep_until(until: Instant) {
+    tokio::time::sleep_until(until.checked_sub(FINE).unwrap_or(until)).await;
+    let left = until.saturating_duration_since(Instant::now()).min(FINE);
+    // A paused or stopped clock of tests has nothing left, and needs no thread.
+    if !left.is_zero() {
+        let _ = tokio::task::spawn_blocking(move || std::thread::sleep(left)).await;
     }
 }
 

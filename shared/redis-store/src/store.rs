@@ -17,12 +17,12 @@ use redis::{AsyncCommands, RedisResult};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::admission;
+use crate::admission::Joiner;
 use crate::connect::{Redis, twice};
 use crate::events::{self, Waiters};
 use crate::listing::{self, Newest};
 use crate::settle::{self, Extent, Source, Verdict, Written};
-use crate::{record, script};
+use crate::{admission, record, script};
 
 /// How often a waiting caller looks although no message came.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
@@ -36,6 +36,7 @@ const SCAN_LIMIT: isize = 20_000;
 pub struct RedisJobStore {
     redis: Redis,
     waiters: Waiters,
+    joiner: Joiner,
 }
 
 fn unavailable(source: impl std::error::Error + Send + Sync + 'static) -> StoreUnavailable {
@@ -47,13 +48,14 @@ impl RedisJobStore {
     pub fn start(redis: Redis, stop: CancellationToken) -> (Self, tokio::task::JoinHandle<()>) {
         let waiters = Waiters::default();
         let task = tokio::spawn(events::listen(redis.clone(), waiters.clone(), stop));
-        (Self { redis, waiters }, task)
+        let joiner = Joiner::start(redis.clone());
+        (Self { redis, waiters, joiner }, task)
     }
 
     /// Admits many jobs, each as [`JobStore::admit`] would: one outcome a job, in their order. It takes one script for
     /// each few hundred jobs of a shard, so a failure in between leaves earlier ones admitted and says so.
     pub async fn admit_many(&self, new: Vec<NewJob>) -> Vec<Result<Admission, StoreUnavailable>> {
-        admission::admit_many(&self.redis, new).await
+        admission::admit_many(&self.redis, &new).await
     }
 
     async fn read(&self, id: &JobId) -> Result<Option<Job>, StoreUnavailable> {
@@ -72,9 +74,7 @@ impl JobStore for RedisJobStore {
     }
 
     async fn admit(&self, new: NewJob) -> Result<Admission, StoreUnavailable> {
-        admission::admit_many(&self.redis, vec![new]).await.pop().unwrap_or_else(|| {
-            Err(StoreUnavailable { source: "the store gave no outcome for the job".into() })
-        })
+        self.joiner.admit(new).await
     }
 
     async fn job(&self, workspace: &WorkspaceId, id: &JobId) -> Result<Option<Job>, StoreUnavailable> {

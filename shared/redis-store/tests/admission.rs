@@ -126,6 +126,38 @@ async fn inv11_many_admissions_repeated_after_a_lost_answer_queue_each_job_once(
 }
 
 #[tokio::test]
+async fn admissions_that_come_together_share_scripts_and_keep_their_own_outcomes() {
+    use futures::StreamExt;
+    let fixture = Fixture::start().await;
+    let calls = || {
+        let mut raw = redis::Client::open(fixture.server.url()).unwrap().get_connection().unwrap();
+        let stats: String = redis::cmd("INFO").arg("commandstats").query(&mut raw).unwrap();
+        let line = stats.lines().find_map(|line| line.strip_prefix("cmdstat_evalsha:calls=")).unwrap_or("0,");
+        line.split(',').next().unwrap().parse::<usize>().unwrap()
+    };
+    fixture.admit_many(1, "loads the script").await;
+    let before = calls();
+    let outcomes: Vec<_> = futures::stream::iter(0..200u8)
+        .map(|number| {
+            // Each key comes twice, with the same request or with another one.
+            let idempotency = key(&format!("key-{}", number / 2), if number % 4 < 2 { 1 } else { number });
+            let new = NewJob { job: new_job("a fox"), idempotency };
+            fixture.store.admit(new)
+        })
+        .buffered(200)
+        .map(Result::unwrap)
+        .collect()
+        .await;
+    let scripts = calls() - before;
+    assert!(scripts <= 50, "{scripts} scripts for 200 admissions");
+    let count = |is: fn(&Admission) -> bool| outcomes.iter().filter(|outcome| is(outcome)).count();
+    assert_eq!(count(|outcome| *outcome == Admission::Created), 100);
+    assert_eq!(count(|outcome| matches!(outcome, Admission::Repeated(_))), 50);
+    assert_eq!(count(|outcome| matches!(outcome, Admission::KeyReused(_))), 50);
+    assert_eq!(fixture.audit().await.jobs.len(), 101);
+}
+
+#[tokio::test]
 async fn many_admissions_to_a_store_that_is_away_all_fail() {
     let mut fixture = Fixture::start().await;
     fixture.server.kill();

@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use atelier_domain::Timestamp;
 use atelier_domain::error::ErrorCode;
 use atelier_domain::operation::Step;
-use atelier_domain::ports::{Claim, ClaimError, JobStore, NewJob, Next, StepHandler};
+use atelier_domain::ports::{CancelOutcome, Claim, ClaimError, JobStore, NewJob, Next, StepHandler};
 use atelier_domain::state::State;
 
 use crate::harness::{Fixture, PretendedWork, new_job, remote, wait_for, workspace};
@@ -198,5 +198,36 @@ async fn a_record_of_another_layout_is_left_to_another_build() {
     // The other build comes: here, the byte is put back.
     redis::cmd("SETRANGE").arg(&key).arg(0).arg("2").query::<()>(&mut raw).unwrap();
     fixture.assert_all_ended(2, State::Succeeded).await;
+    process.stop().await;
+}
+
+#[tokio::test]
+async fn records_of_the_previous_layout_go_through_every_state() {
+    let fixture = Fixture::start().await;
+    let ids = fixture.admit_many(20, "a fox").await;
+    let mut raw = redis::Client::open(fixture.server.url()).unwrap().get_connection().unwrap();
+    for id in &ids {
+        // As layout 1 was written: the same text, and the whole body as JSON.
+        let key = format!("{{q0}}:j:{id}");
+        let mut record: Vec<u8> = redis::cmd("GETRANGE").arg(&key).arg(0).arg(47).query(&mut raw).unwrap();
+        record[0] = b'1';
+        serde_json::to_writer(&mut record, &fixture.job(id).await.body).unwrap();
+        redis::cmd("SET").arg(&key).arg(record).query::<()>(&mut raw).unwrap();
+    }
+    // One of them is cancelled by an api of this build before any worker has seen it.
+    let cancelled = fixture.store.cancel(&workspace(), &ids[0], Timestamp::now()).await.unwrap();
+    assert!(
+        matches!(cancelled, CancelOutcome::Cancelled(job) if job.body.spec.prompt.as_deref() == Some("a fox"))
+    );
+    let process = fixture.process(ALL, 4, Arc::new(PretendedWork::new(&fixture)));
+    for id in ids.get(1..).unwrap() {
+        wait_for("the old job to end", || async { fixture.job(id).await.state.is_terminal() }).await;
+        let job = fixture.job(id).await;
+        assert_eq!((job.state, job.body.attempts), (State::Succeeded, 1));
+        assert_eq!(job.body.spec.prompt.as_deref(), Some("a fox"));
+        assert!(job.body.started_at.is_some() && job.body.completed_at >= job.body.started_at);
+    }
+    let audit = fixture.audit().await;
+    assert_eq!((audit.jobs.len(), audit.messages, audit.violations), (20, 0, vec![]));
     process.stop().await;
 }

@@ -11,6 +11,15 @@ use atelier_domain::operation::{OnUnknownOutcome, Operation, Priority, Provider}
 use atelier_domain::ports::{Idempotency, NewJob};
 use atelier_domain::trace::{JobTrace, TraceParent};
 
+/// When a job is due.
+#[derive(Debug, Clone, Copy)]
+pub enum Due {
+    /// So long after its admission.
+    After(Duration),
+    /// At this instant.
+    At(Timestamp),
+}
+
 /// Jobs that are alike but for their id, time and trace.
 pub struct Template {
     prompt: String,
@@ -26,9 +35,13 @@ impl Template {
         Ok(Self { prompt: "x".repeat(300 - serde_json::to_string(&body)?.len()) })
     }
 
-    /// One more job, due after `delay`.
-    pub fn job(&self, delay: Duration) -> Result<Job> {
+    /// One more job.
+    pub fn job(&self, due: Due) -> Result<Job> {
         let now = Timestamp::now();
+        let due = match due {
+            Due::After(delay) => now + delay,
+            Due::At(time) => time,
+        };
         let mut config = serde_json::Map::new();
         for (name, value) in [("width", 1024), ("height", 1024), ("steps", 28)] {
             config.insert(name.to_owned(), value.into());
@@ -43,8 +56,8 @@ impl Template {
             config,
             credential_id: None,
             priority: Priority::Normal,
-            run_at: (!delay.is_zero()).then(|| now + delay),
-            start_deadline: now + delay + Duration::from_secs(24 * 3600),
+            run_at: (due > now).then_some(due),
+            start_deadline: due + Duration::from_secs(24 * 3600),
             metadata: serde_json::Map::new(),
             capture_prompt: true,
             on_unknown_outcome: OnUnknownOutcome::Fail,
@@ -59,8 +72,8 @@ impl Template {
     }
 
     /// The same as an admission, with an idempotency key of its own or without one.
-    pub fn admission(&self, delay: Duration, has_key: bool) -> Result<NewJob> {
-        let job = self.job(delay)?;
+    pub fn admission(&self, due: Due, has_key: bool) -> Result<NewJob> {
+        let job = self.job(due)?;
         let idempotency =
             has_key.then(|| Idempotency { key: format!("order-{}", job.id), fingerprint: rand::random() });
         Ok(NewJob { job, idempotency })

@@ -130,10 +130,15 @@ pub struct Production {
 
 /// Runs a producer to its end. `mode` is `single`, `concurrent`, `bulk` or `paced:RATE`.
 pub fn produce(system: System, redis: &str, jobs: usize, mode: &str, delay: Duration) -> Result<Production> {
+    produce_due(system, redis, jobs, mode, &delay.as_millis().to_string())
+}
+
+/// The same for `due` as the programs take it.
+pub fn produce_due(system: System, redis: &str, jobs: usize, mode: &str, due: &str) -> Result<Production> {
     let before = cpu_of_children()?;
     let output = system
         .command()?
-        .args(["produce", &jobs.to_string(), mode, &delay.as_millis().to_string()])
+        .args(["produce", &jobs.to_string(), mode, due])
         .env("LOAD_REDIS", redis)
         .stdin(Stdio::null())
         .stderr(Stdio::inherit())
@@ -201,6 +206,12 @@ impl Records {
         }
         records.sort_by(|a, b| a.0.total_cmp(&b.0));
         Ok(records)
+    }
+
+    /// Milliseconds from due time to start, of those that have a due time; the first `skip` left out.
+    pub fn late_ms(&self, skip: usize) -> Result<Vec<f64>> {
+        let dated = self.read()?.into_iter().filter(|(_, due)| *due > 0.0);
+        Ok(dated.skip(skip).map(|(start, due)| (start - due) * 1000.0).collect())
     }
 
     /// Starts a second, from the first to the last.

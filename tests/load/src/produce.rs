@@ -1,14 +1,15 @@
-//! Atelier's measured producer: `produce JOBS MODE DELAY_MS`. Prints the seconds from the first call to the last answer.
+//! Atelier's measured producer: `produce JOBS MODE DELAY_MS`, or `@UNIX_MS` for one due time of all. Prints the seconds from the first call to the last answer.
 
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
+use atelier_domain::Timestamp;
 use atelier_domain::ports::{Admission, JobStore};
 use atelier_redis_store::RedisJobStore;
 use futures::StreamExt;
 use tokio_util::sync::CancellationToken;
 
-use crate::job::Template;
+use crate::job::{Due, Template};
 use crate::worker::redis;
 
 /// Sends and ends.
@@ -16,7 +17,10 @@ use crate::worker::redis;
 pub async fn run(words: &[String]) -> Result<()> {
     let [jobs, mode, delay_ms] = words else { bail!("produce JOBS MODE DELAY_MS, not {words:?}") };
     let jobs: usize = jobs.parse()?;
-    let delay = Duration::from_millis(delay_ms.parse()?);
+    let due = match delay_ms.strip_prefix('@') {
+        Some(at_ms) => Due::At(Timestamp::from_millisecond(at_ms.parse()?)?),
+        None => Due::After(Duration::from_millis(delay_ms.parse()?)),
+    };
     // With `keys`, each job has an idempotency key of its own.
     let (mode, has_key) = mode.strip_suffix("+keys").map_or((mode.as_str(), false), |mode| (mode, true));
     let stop = CancellationToken::new();
@@ -25,7 +29,7 @@ pub async fn run(words: &[String]) -> Result<()> {
     let template = Template::new()?;
     let since = Instant::now();
     let admit = || async {
-        let admitted = store.admit(template.admission(delay, has_key)?).await?;
+        let admitted = store.admit(template.admission(due, has_key)?).await?;
         ensure!(admitted == Admission::Created, "a job was not created: {admitted:?}");
         Ok(())
     };
@@ -44,8 +48,7 @@ pub async fn run(words: &[String]) -> Result<()> {
             let mut left = jobs;
             while left > 0 {
                 let count = left.min(500);
-                let new =
-                    (0..count).map(|_| template.admission(delay, has_key)).collect::<Result<Vec<_>>>()?;
+                let new = (0..count).map(|_| template.admission(due, has_key)).collect::<Result<Vec<_>>>()?;
                 for outcome in store.admit_many(new).await {
                     let admitted = outcome?;
                     ensure!(admitted == Admission::Created, "a job was not created: {admitted:?}");
@@ -56,9 +59,11 @@ pub async fn run(words: &[String]) -> Result<()> {
         paced => {
             let rate: f64 =
                 paced.strip_prefix("paced:").with_context(|| format!("{paced} is no mode"))?.parse()?;
+            let mut next = tokio::time::Instant::now();
             for _ in 0..jobs {
                 // Uneven, so that no beat with timers arises.
-                tokio::time::sleep(Duration::from_secs_f64((0.5 + rand::random::<f64>()) / rate)).await;
+                next += Duration::from_secs_f64((0.5 + rand::random::<f64>()) / rate);
+                tokio::time::sleep_until(next).await;
                 admit().await?;
             }
         }

@@ -5,6 +5,7 @@ use std::net::TcpStream;
 use std::thread::JoinHandle;
 
 use anyhow::{Context, Result, ensure};
+use redis::Commands;
 
 use crate::arguments::Durability;
 use crate::redis_server::RedisServer;
@@ -55,6 +56,37 @@ impl Server {
     /// Bytes in use.
     pub fn used_bytes(&mut self) -> Result<f64> {
         self.info("memory", "used_memory")
+    }
+
+    /// Forgets counts and the slow log, and logs commands over `slow_us`.
+    pub fn reset(&mut self, slow_us: u64) -> Result<()> {
+        let connection = &mut self.connection;
+        let _: () = redis::cmd("CONFIG").arg("RESETSTAT").query(connection)?;
+        let _: () =
+            redis::cmd("CONFIG").arg("SET").arg("slowlog-log-slower-than").arg(slow_us).query(connection)?;
+        Ok(redis::cmd("SLOWLOG").arg("RESET").query(connection)?)
+    }
+
+    /// Milliseconds of the longest script in the slow log; 0 when none was slow.
+    pub fn longest_script_ms(&mut self) -> Result<f64> {
+        let entries: Vec<Vec<redis::Value>> =
+            redis::cmd("SLOWLOG").arg("GET").arg(-1).query(&mut self.connection)?;
+        let mut longest = 0.0f64;
+        for entry in entries {
+            let micros: u64 =
+                redis::from_redis_value_ref(entry.get(2).context("a slow entry has its time")?)?;
+            let words: Vec<Vec<u8>> =
+                redis::from_redis_value_ref(entry.get(3).context("a slow entry has its command")?)?;
+            if words.first().is_some_and(|word| word.to_ascii_lowercase().starts_with(b"eval")) {
+                longest = longest.max(micros as f64 / 1000.0);
+            }
+        }
+        Ok(longest)
+    }
+
+    /// Members of a sorted set.
+    pub fn members(&mut self, key: &str) -> Result<usize> {
+        Ok(self.connection.zcard(key)?)
     }
 }
 

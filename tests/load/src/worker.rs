@@ -1,6 +1,7 @@
 //! Atelier's measured worker: the real queue, claims and verdicts, with a handler that calls nobody.
 //!
-//! `worker` ends jobs; `worker checks INTERVAL_MS` looks at waiting ones for ever.
+//! `worker` ends jobs; `worker accept INTERVAL_MS` leaves them waiting for a provider, and `worker checks INTERVAL_MS`
+//! looks at waiting ones again and again.
 
 use std::fs::{File, OpenOptions};
 use std::io::Write;
@@ -10,7 +11,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use anyhow::{Context, Result};
 use async_trait::async_trait;
 use atelier_domain::Timestamp;
-use atelier_domain::job::Job;
+use atelier_domain::job::{Job, RemoteOperation};
 use atelier_domain::operation::Step;
 use atelier_domain::policy::{Policy, Polling, Received};
 use atelier_domain::ports::{Checked, Claim, Next, StepHandler, Telemetry};
@@ -49,6 +50,8 @@ struct Handler {
     records: File,
     /// Whether the intent of a paid call is stored first, in a write of its own.
     has_ledger: bool,
+    /// Whether jobs are left waiting for a provider instead of being ended.
+    leaves_waiting: bool,
 }
 
 type Outcome = Result<(), Box<dyn std::error::Error>>;
@@ -74,6 +77,12 @@ impl Handler {
             claim.save(&job).await?;
         }
         let now = Timestamp::now();
+        if self.leaves_waiting {
+            let id = format!("task-{}", job.id);
+            let remote = RemoteOperation { id, submitted_at: now, urls: Default::default() };
+            let decision = self.policy.accepted(job, remote, Some("RUNNING".to_owned()), now)?;
+            return Ok(claim.settle(decision.job, decision.next).await?);
+        }
         job = self.policy.received(job, Received::default(), now)?.job;
         job.apply(Event::Stored, now)?;
         Ok(claim.settle(job, Next::Nothing).await?)
@@ -116,18 +125,18 @@ pub fn redis() -> Result<Redis> {
 /// Runs until it is killed.
 #[tokio::main(flavor = "multi_thread", worker_threads = 2)]
 pub async fn run(words: &[String]) -> Result<()> {
-    let interval_ms = match words {
-        [] => None,
-        [mode, interval] if mode == "checks" => Some(interval.parse()?),
-        other => anyhow::bail!("worker [checks INTERVAL_MS], not {other:?}"),
+    let (mode, interval_ms) = match words {
+        [] => ("end", 10_000),
+        [mode, interval] if mode == "accept" || mode == "checks" => (mode.as_str(), interval.parse()?),
+        other => anyhow::bail!("worker [accept|checks INTERVAL_MS], not {other:?}"),
     };
-    let polling =
-        Polling { interval_ms: interval_ms.unwrap_or(10_000), max_checks: u16::MAX, timeout_ms: 86_400_000 };
+    let polling = Polling { interval_ms, max_checks: u16::MAX, timeout_ms: 86_400_000 };
     let policy = Arc::new(Policy { polling, ..Policy::default() });
     let records = OpenOptions::new().append(true).create(true).open(setting("LOAD_RECORDS")?)?;
     let has_ledger = std::env::var_os("LOAD_LEDGER").is_some();
-    let handler = Arc::new(Handler { policy: policy.clone(), records, has_ledger });
-    let step = if interval_ms.is_some() { Step::Check } else { Step::Submit };
+    let handler =
+        Arc::new(Handler { policy: policy.clone(), records, has_ledger, leaves_waiting: mode == "accept" });
+    let step = if mode == "checks" { Step::Check } else { Step::Submit };
     let concurrency = setting("LOAD_CONCURRENCY")?.parse()?;
     let options = RunnerOptions { step, concurrency, grace: Duration::from_secs(2) };
     let redis = redis()?;

@@ -8,15 +8,22 @@ use std::process::Command;
 /// Jobs of a short run; enough for several batches.
 const JOBS: u64 = 600;
 
+/// Jobs of rows that send a few dozen a second.
+const FEW_JOBS: u64 = 100;
+
 /// Runs one row and gives its figures.
 fn short_run(row: &str) -> Vec<serde_json::Value> {
+    run_of(row, JOBS)
+}
+
+fn run_of(row: &str, jobs: u64) -> Vec<serde_json::Value> {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("report.json");
     let output = Command::new(env!("CARGO_BIN_EXE_atelier-load"))
         .args([
             row,
             "--jobs",
-            &JOBS.to_string(),
+            &jobs.to_string(),
             "--runs",
             "1",
             "--durability",
@@ -83,6 +90,39 @@ fn commands_are_counted_and_fewer_than_the_jobs() {
     let sent = value(&figures, "commands sent/job");
     assert!(sent > 0.0 && sent < 1.0, "{sent}");
     assert!(value(&figures, "commands in scripts/job") >= 3.0);
+}
+
+#[test]
+fn jobs_are_picked_up_at_once_and_delayed_ones_never_early() {
+    let figures = run_of("pickup", FEW_JOBS);
+    assert_eq!(measures(&figures, FEW_JOBS).len(), 6);
+    let figures = run_of("late", FEW_JOBS);
+    measures(&figures, FEW_JOBS);
+    assert!(value(&figures, "earliest ms") >= 0.0);
+}
+
+#[test]
+fn jobs_due_in_one_millisecond_all_start_and_none_early() {
+    let figures = short_run("burst");
+    measures(&figures, JOBS);
+    assert_eq!(value(&figures, "jobs started early"), 0.0);
+    assert!(value(&figures, "all started after s") > 0.0);
+}
+
+#[test]
+fn waiting_videos_are_checked_round_after_round() {
+    let figures = short_run("checks");
+    measures(&figures, JOBS);
+    // Each of them once in two seconds; a busy machine may be late by half of them.
+    let rate = value(&figures, "checks/s");
+    assert!((0.25..=0.75).contains(&(rate / JOBS as f64)), "{rate}");
+}
+
+#[test]
+fn a_long_backlog_is_compared_with_a_short_one() {
+    let figures = short_run("backlog");
+    assert_eq!(measures(&figures, JOBS).len(), 3);
+    assert!(value(&figures, "jobs/s at the long one") > 0.0);
 }
 
 #[test]

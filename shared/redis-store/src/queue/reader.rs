@@ -161,6 +161,8 @@ impl Reader {
                 }
             }
         };
+        // Steps that were settled together free their slots together: a fuller fetch is a cheaper one.
+        tokio::task::yield_now().await;
         let mut places = vec![first];
         while places.len() < FETCH {
             match self.places.slots.clone().try_acquire_owned() {

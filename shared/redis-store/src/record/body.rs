@@ -71,8 +71,8 @@ struct Body<'a> {
     estimated: MicroUsd,
     #[serde(rename = "a", default, skip_serializing_if = "Option::is_none")]
     actual: Option<MicroUsd>,
-    #[serde(rename = "z")]
-    cost_source: CostSource,
+    #[serde(rename = "z", default, skip_serializing_if = "Option::is_none")]
+    cost_source: Option<CostSource>,
     #[serde(rename = "n", default, skip_serializing_if = "Option::is_none")]
     price: Option<(PriceUnit, MicroUsd)>,
     #[serde(rename = "E", default, skip_serializing_if = "Option::is_none")]
@@ -200,7 +200,7 @@ pub(super) fn write(body: &JobBody, record: &mut Vec<u8>) -> Result<(), RecordEr
         replay_of: replay_of.as_ref().map(Cow::Borrowed),
         estimated: *estimated,
         actual: *actual,
-        cost_source: *source,
+        cost_source: (*source != CostSource::Table).then_some(*source),
         price: price.map(|price| (price.unit, price.micro_usd)),
         error: error.as_ref().map(Cow::Borrowed),
         warnings: warnings.into(),
@@ -246,7 +246,7 @@ pub(super) fn read(bytes: &[u8], facts: &Facts) -> Result<JobBody, RecordError> 
         cost: Cost {
             estimated: body.estimated,
             actual: body.actual,
-            source: body.cost_source,
+            source: body.cost_source.unwrap_or(CostSource::Table),
             price: body.price.map(|(unit, micro_usd)| UnitPrice { unit, micro_usd }),
         },
         error: body.error.map(Cow::into_owned),

@@ -38,4 +38,5 @@ end
 for workspace, index in pairs(indexes) do
   redis.call('ZADD', p .. 'x:' .. workspace, unpack(index))
 end
+wake(p)
 return outcomes

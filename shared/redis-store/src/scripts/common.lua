@@ -24,15 +24,11 @@ local function is_known(record)
   return layout == 50 or layout == 49
 end
 
--- A due member is at the head: wake one sleeping clock, if none has been told yet.
-local function wake(set, list, member)
-  local head = redis.call('ZRANGE', set, 0, 0)[1]
-  if head == member and redis.call('LLEN', list) == 0 then
-    redis.call('RPUSH', list, '1')
-  end
-end
+-- What this script has put into the due sets `c` and `d`; see `wake`.
+local added = {c = {}, d = {}}
 
--- Enqueues what follows: 'n' nothing, 'r' ready now, 'd' due after `delay_us`. `step` is the step's word.
+-- Enqueues what follows: 'n' nothing, 'r' ready now, 'd' due after `delay_us`. `step` is the step's word. A script that
+-- enqueues calls `wake` before it ends.
 local function enqueue(p, kind, step, id, epoch, delay_us)
   if kind == 'n' then
     return
@@ -40,12 +36,25 @@ local function enqueue(p, kind, step, id, epoch, delay_us)
   if step == 'check' then
     local delay = kind == 'd' and tonumber(delay_us) or 0
     redis.call('ZADD', p .. 'c', digits(now_us() + delay), id)
-    wake(p .. 'c', p .. 'wc', id)
+    added.c[id] = true
   elseif kind == 'r' then
     redis.call('XADD', p .. 's:' .. step, '*', 'j', id, 'e', epoch)
   else
     local member = step .. ':' .. id
     redis.call('ZADD', p .. 'd', digits(now_us() + tonumber(delay_us)), member)
-    wake(p .. 'd', p .. 'wd', member)
+    added.d[member] = true
+  end
+end
+
+-- Wakes the sleeping clock of a due set whose head this script has put there, if none has been told yet. Once a
+-- script: what counts is the head that it leaves.
+local function wake(p)
+  for name, members in pairs(added) do
+    if next(members) then
+      local head = redis.call('ZRANGE', p .. name, 0, 0)[1]
+      if members[head] and redis.call('LLEN', p .. 'w' .. name) == 0 then
+        redis.call('RPUSH', p .. 'w' .. name, '1')
+      end
+    end
   end
 end

@@ -14,5 +14,7 @@ if not redis.call('SET', KEYS[4], '1', 'NX', 'PX', ARGV[2]) then
   return 0
 end
 redis.call('ZADD', KEYS[2], digits(now_us()), ARGV[1])
-wake(KEYS[2], KEYS[3], ARGV[1])
+added.c[ARGV[1]] = true
+-- The set's name is the prefix and one letter.
+wake(string.sub(KEYS[2], 1, -2))
 return 1

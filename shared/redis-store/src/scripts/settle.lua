@@ -82,6 +82,7 @@ for stream, entries in pairs(acks) do
   redis.call('XACK', p .. stream, group, unpack(entries))
   redis.call('XDEL', p .. stream, unpack(entries))
 end
+wake(p)
 if #ended > 0 then
   redis.call('PUBLISH', p .. 'ended', table.concat(ended, ' '))
 end

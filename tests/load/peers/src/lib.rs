@@ -77,7 +77,19 @@ pub fn production(arguments: &[String]) -> Production {
     }
 }
 
-/// The pause before the next stamped job: between half and one and a half of the mean.
-pub fn pause(rate: f64) -> Duration {
-    Duration::from_secs_f64((0.5 + rand::random::<f64>()) / rate)
+/// Sleeps to the next of some instants that are between half and one and a half of the mean apart.
+pub struct Pace {
+    next: tokio::time::Instant,
+    rate: f64,
+}
+
+impl Pace {
+    pub fn new(rate: f64) -> Self {
+        Self { next: tokio::time::Instant::now(), rate }
+    }
+
+    pub async fn wait(&mut self) {
+        self.next += Duration::from_secs_f64((0.5 + rand::random::<f64>()) / self.rate);
+        tokio::time::sleep_until(self.next).await;
+    }
 }

@@ -1,8 +1,12 @@
 //! The rows of the table, each a subcommand.
 
+mod backlog;
+mod burst;
+mod checks;
 mod commands;
 mod drain;
 mod enqueue;
+mod latency;
 mod memory;
 
 use anyhow::Result;
@@ -19,4 +23,9 @@ pub const ALL: &[(&str, Measure)] = &[
     ("enqueue", enqueue::measure),
     ("memory", memory::measure),
     ("commands", commands::measure),
+    ("pickup", latency::pickup),
+    ("late", latency::late),
+    ("burst", burst::measure),
+    ("checks", checks::measure),
+    ("backlog", backlog::measure),
 ];

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use apalis::prelude::*;
 use apalis_redis::{Config, RedisStorage};
-use atelier_load_peers::{Mode, Records, now, pause, payload, production, setting};
+use atelier_load_peers::{Mode, Pace, Records, now, payload, production, setting};
 use serde::{Deserialize, Serialize};
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -76,8 +76,9 @@ async fn main() {
             }
         }
         Mode::Paced(rate) => {
+            let mut pace = Pace::new(rate);
             for _ in 0..jobs {
-                tokio::time::sleep(pause(rate)).await;
+                pace.wait().await;
                 storage.push_task(task(now() + delay.as_secs_f64(), delay)).await.expect("it is pushed");
             }
         }

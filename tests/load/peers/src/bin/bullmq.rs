@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use atelier_load_peers::{Mode, Records, now, pause, payload, production, setting};
+use atelier_load_peers::{Mode, Pace, Records, now, payload, production, setting};
 use bullmq::{BulkJob, Job, JobOptions, Queue, QueueOptions, Worker, WorkerOptions};
 
 fn options(delay: Duration) -> JobOptions {
@@ -59,8 +59,9 @@ async fn main() {
             }
         }
         Mode::Paced(rate) => {
+            let mut pace = Pace::new(rate);
             for _ in 0..jobs {
-                tokio::time::sleep(pause(rate)).await;
+                pace.wait().await;
                 let mut body = payload();
                 body["due"] = (now() + delay.as_secs_f64()).into();
                 queue.add("job", body).options(options(delay)).await.expect("it is added");
