@@ -72,12 +72,12 @@ impl Servers {
                 .map(|url| url.expose().as_str().into_connection_info())
                 .collect::<RedisResult<Vec<_>>>()
         };
-        let kind = if !settings.cluster.is_empty() {
-            Kind::Cluster(infos(&settings.cluster)?)
-        } else if !settings.sentinels.is_empty() {
+        let kind = if !settings.cluster_urls.is_empty() {
+            Kind::Cluster(infos(&settings.cluster_urls)?)
+        } else if !settings.sentinel_urls.is_empty() {
             let form = Box::new(settings.url.expose().as_str().into_connection_info()?);
             let master = host_of(&form).unwrap_or_default().to_owned();
-            Kind::Sentinel { sentinels: infos(&settings.sentinels)?, master, form }
+            Kind::Sentinel { sentinels: infos(&settings.sentinel_urls)?, master, form }
         } else if !settings.urls.is_empty() {
             Kind::Fixed(infos(&settings.urls)?)
         } else {
@@ -185,6 +185,9 @@ impl Servers {
     }
 
     fn client(&self, server: ConnectionInfo) -> RedisResult<Client> {
+        // The driver's name would cost two commands and a permission for each connection.
+        let how = server.redis_settings().clone().set_skip_set_lib_name();
+        let server = server.set_redis_settings(how);
         match server.addr() {
             ConnectionAddr::TcpTls { .. } => Client::build_with_tls(server, self.certificates.clone()),
             _ => Client::open(server),

@@ -18,15 +18,15 @@ const MOST_SHARDS: u16 = 256;
 #[serde(deny_unknown_fields, default)]
 pub struct RedisStoreSettings {
     /// `redis://[user:password@]host:port/db`, or `rediss://` for TLS. A secret, as it may hold a password. With
-    /// `sentinels`, the host is the master's name, and all else says how to reach the master.
+    /// `sentinel_urls`, the host is the master's name, and all else says how to reach the master.
     pub url: Secret<String>,
     /// Several servers instead of `url`: shard `n` is on number `n` modulo their count. Their order must stay.
     pub urls: Vec<Secret<String>>,
     /// Nodes of a Redis Cluster instead of `url`: any that are asked who holds what. User, password and TLS of the
     /// first count for all nodes.
-    pub cluster: Vec<Secret<String>>,
+    pub cluster_urls: Vec<Secret<String>>,
     /// Sentinels that know where the master named by `url` is. Each URL has the sentinel's own user and password.
-    pub sentinels: Vec<Secret<String>>,
+    pub sentinel_urls: Vec<Secret<String>>,
     /// Parts into which jobs are divided. 1: one Redis process is good for tens of thousands of jobs a second, and
     /// each shard costs connections and idle commands of its own. It cannot be changed while jobs exist.
     pub shards: u16,
@@ -101,8 +101,8 @@ impl Default for RedisStoreSettings {
         Self {
             url: Secret::new(DEFAULT_URL.to_owned()),
             urls: Vec::new(),
-            cluster: Vec::new(),
-            sentinels: Vec::new(),
+            cluster_urls: Vec::new(),
+            sentinel_urls: Vec::new(),
             shards: 1,
             confirm_replicas: 0,
             tls: RedisTls::default(),
@@ -175,7 +175,11 @@ impl RedisStoreSettings {
 
     fn problems_of_servers(&self) -> Vec<(&'static str, &'static str, &'static str)> {
         let mut problems = Vec::new();
-        let lists = [("urls", &self.urls), ("cluster", &self.cluster), ("sentinels", &self.sentinels)];
+        let lists = [
+            ("urls", &self.urls),
+            ("cluster_urls", &self.cluster_urls),
+            ("sentinel_urls", &self.sentinel_urls),
+        ];
         let named = [("url", std::slice::from_ref(&self.url))];
         for (key, urls) in lists.map(|(key, urls)| (key, &urls[..])).into_iter().chain(named) {
             for url in urls {
@@ -187,26 +191,31 @@ impl RedisStoreSettings {
             problems.push((
                 second,
                 "another kind of servers is set, too",
-                "one of urls, cluster and sentinels would be right",
+                "one of urls, cluster_urls and sentinel_urls would be right",
             ));
         }
-        let is_url_read = self.urls.is_empty() && self.cluster.is_empty();
+        let is_url_read = self.urls.is_empty() && self.cluster_urls.is_empty();
         if !is_url_read && self.url.expose() != DEFAULT_URL {
             problems.push((
                 "url",
-                "it has no effect beside urls or cluster",
+                "it has no effect beside urls or cluster_urls",
                 "it belongs into the list, or the list away",
             ));
         }
-        if !self.sentinels.is_empty() && self.url.expose() == DEFAULT_URL {
+        if !self.sentinel_urls.is_empty() && self.url.expose() == DEFAULT_URL {
             problems.push((
                 "url",
                 "it does not name the master that the sentinels know",
                 "redis://mymaster/0 would be right",
             ));
         }
-        if self.cluster.iter().any(|url| database_of(url.expose()).is_some_and(|database| database != 0)) {
-            problems.push(("cluster", "a cluster has one database", "redis://host:port/0 would be right"));
+        if self.cluster_urls.iter().any(|url| database_of(url.expose()).is_some_and(|database| database != 0))
+        {
+            problems.push((
+                "cluster_urls",
+                "a cluster has one database",
+                "redis://host:port/0 would be right",
+            ));
         }
         if !(1..=MOST_SHARDS).contains(&self.shards) {
             problems.push(("shards", "out of range", "1 to 256 would be right"));
@@ -265,11 +274,14 @@ mod tests {
         let tls = RedisStoreSettings { url: Secret::new("rediss://u:p@h:1/2".to_owned()), ..one.clone() };
         let several =
             RedisStoreSettings { urls: urls(&["redis://a", "redis://b"]), shards: 4, ..one.clone() };
-        let cluster =
-            RedisStoreSettings { cluster: urls(&["redis://a:1", "redis://b:2"]), shards: 8, ..one.clone() };
+        let cluster = RedisStoreSettings {
+            cluster_urls: urls(&["redis://a:1", "redis://b:2"]),
+            shards: 8,
+            ..one.clone()
+        };
         let sentinel = RedisStoreSettings {
             url: Secret::new("redis://u:p@main_db/1".to_owned()),
-            sentinels: urls(&["redis://a:26379"]),
+            sentinel_urls: urls(&["redis://a:26379"]),
             ..one.clone()
         };
         for settings in [one, tls, several, cluster, sentinel] {
@@ -280,19 +292,22 @@ mod tests {
     #[test]
     fn what_does_not_belong_together_is_named() {
         let one = RedisStoreSettings::default();
-        let two =
-            RedisStoreSettings { urls: urls(&["redis://a"]), cluster: urls(&["redis://b"]), ..one.clone() };
-        assert_eq!(keys_of(&two), ["cluster"]);
+        let two = RedisStoreSettings {
+            urls: urls(&["redis://a"]),
+            cluster_urls: urls(&["redis://b"]),
+            ..one.clone()
+        };
+        assert_eq!(keys_of(&two), ["cluster_urls"]);
         let beside = RedisStoreSettings {
             url: Secret::new("redis://elsewhere".to_owned()),
             urls: urls(&["redis://a"]),
             ..one.clone()
         };
         assert_eq!(keys_of(&beside), ["url"]);
-        let unnamed = RedisStoreSettings { sentinels: urls(&["redis://a:26379"]), ..one.clone() };
+        let unnamed = RedisStoreSettings { sentinel_urls: urls(&["redis://a:26379"]), ..one.clone() };
         assert_eq!(keys_of(&unnamed), ["url"]);
-        let database = RedisStoreSettings { cluster: urls(&["redis://a/1"]), ..one.clone() };
-        assert_eq!(keys_of(&database), ["cluster"]);
+        let database = RedisStoreSettings { cluster_urls: urls(&["redis://a/1"]), ..one.clone() };
+        assert_eq!(keys_of(&database), ["cluster_urls"]);
         let idle = RedisStoreSettings { urls: urls(&["redis://a", "redis://b"]), ..one.clone() };
         assert_eq!(keys_of(&idle), ["shards"]);
         let scheme = RedisStoreSettings { urls: urls(&["http://a"]), ..one.clone() };

@@ -19,5 +19,6 @@ mod redis_groups;
 #[path = "../../../deploy/dev/src/redis_server.rs"]
 mod redis_server;
 mod scale;
+mod secure;
 mod spool;
 mod topologies;

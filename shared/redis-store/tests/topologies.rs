@@ -62,7 +62,7 @@ pub fn cluster(has_replicas: bool, number_of_shards: u16) -> Fixture<RedisCluste
 fn cluster_with(has_replicas: bool, settings: RedisStoreSettings) -> Fixture<RedisCluster> {
     let folder = tempfile::tempdir().unwrap();
     let cluster = RedisCluster::start(folder.path(), 3, has_replicas).unwrap();
-    let settings = RedisStoreSettings { cluster: secrets(cluster.urls()), ..settings };
+    let settings = RedisStoreSettings { cluster_urls: secrets(cluster.urls()), ..settings };
     assert_eq!(settings.problems(), []);
     Fixture::assemble(cluster, folder, settings)
 }
@@ -71,7 +71,7 @@ pub fn sentinel(number_of_shards: u16) -> Fixture<SentinelGroup> {
     let folder = tempfile::tempdir().unwrap();
     let group = SentinelGroup::start(folder.path()).unwrap();
     let settings = RedisStoreSettings {
-        sentinels: secrets(group.sentinel_urls()),
+        sentinel_urls: secrets(group.sentinel_urls()),
         ..shards(group.master_url(), number_of_shards)
     };
     assert_eq!(settings.problems(), []);
@@ -95,16 +95,17 @@ async fn admit_in_each<S>(fixture: &Fixture<S>) -> Vec<JobId> {
 }
 
 /// Every promise of the store that depends on where keys are.
-async fn all_promises_hold<S>(mut fixture: Fixture<S>) {
+pub async fn all_promises_hold<S>(fixture: &mut Fixture<S>) {
     preflight::check(&fixture.redis).await.unwrap();
     assert!(fixture.store.ready().await.is_ok());
-    jobs_go_through_every_state_once(&fixture).await;
-    lists_are_merged_newest_first(&fixture).await;
-    a_repeated_key_gives_the_same_job(&fixture).await;
-    paid_bytes_come_back(&fixture).await;
-    waiting_callers_hear_of_the_end(&fixture).await;
-    a_hastened_check_is_due_at_once(&mut fixture).await;
-    a_dead_workers_steps_are_recovered(&fixture).await;
+    jobs_go_through_every_state_once(fixture).await;
+    delayed_jobs_start_on_time(fixture).await;
+    lists_are_merged_newest_first(fixture).await;
+    a_repeated_key_gives_the_same_job(fixture).await;
+    paid_bytes_come_back(fixture).await;
+    waiting_callers_hear_of_the_end(fixture).await;
+    a_hastened_check_is_due_at_once(fixture).await;
+    a_dead_workers_steps_are_recovered(fixture).await;
 }
 
 async fn jobs_go_through_every_state_once<S>(fixture: &Fixture<S>) {
@@ -120,6 +121,28 @@ async fn jobs_go_through_every_state_once<S>(fixture: &Fixture<S>) {
         assert_eq!(asset.expect("the asset is found").job_id, *id);
     }
     assert_eq!(fixture.telemetry.ended.load(Ordering::Relaxed), ids.len() as u64);
+    process.stop().await;
+}
+
+async fn delayed_jobs_start_on_time<S>(fixture: &Fixture<S>) {
+    let work = Arc::new(PretendedWork::new(fixture));
+    let process = fixture.process(Step::ALL, 16, work.clone());
+    let due = Timestamp::now() + Duration::from_millis(400);
+    let ids = one_in_each(fixture.settings.shards);
+    for id in &ids {
+        let mut job = new_job("later");
+        job.id = id.clone();
+        job.body.spec.run_at = Some(due);
+        job.due_at = Some(due);
+        fixture.store.admit(NewJob { job, idempotency: None }).await.unwrap();
+    }
+    for id in &ids {
+        wait_for("the job to end", || async { fixture.job(id).await.state == State::Succeeded }).await;
+        let submitted = fixture.job(id).await.body.remote.unwrap().submitted_at;
+        assert!(submitted >= due, "{submitted} is before {due}");
+        // Nobody would look for seconds without its shard's clock.
+        assert!(submitted < due + Duration::from_secs(2), "{submitted} is long after {due}");
+    }
     process.stop().await;
 }
 
@@ -244,10 +267,10 @@ async fn a_dead_workers_steps_are_recovered<S>(fixture: &Fixture<S>) {
 }
 
 /// The control queue's work reaches every shard.
-async fn expired_ids_leave_every_index<S>(fixture: Fixture<S>) {
+pub async fn expired_ids_leave_every_index<S>(fixture: &Fixture<S>) {
     assert_eq!(fixture.settings.retention_s, 1, "jobs are to expire");
     fixture.admit_many(40, "a fox").await;
-    admit_in_each(&fixture).await;
+    admit_in_each(fixture).await;
     let filter = JobFilter { page: 1, limit: 100, ..JobFilter::default() };
     let listed = fixture.store.jobs(&workspace(), &filter).await.unwrap();
     assert_eq!(listed.total, 40 + u64::from(fixture.settings.shards));
@@ -260,11 +283,15 @@ async fn expired_ids_leave_every_index<S>(fixture: Fixture<S>) {
         grace: Duration::from_secs(2),
         poll_every: Duration::from_millis(20),
         heartbeat: Duration::from_secs(1),
-        ..ControlOptions::default()
+        keep_finished: Duration::ZERO,
     };
     let working = tokio::spawn(run_control(fixture.redis.clone(), options, stop.clone()));
     let queue = ControlQueue::new(fixture.redis.clone());
-    queue.push(ControlTask::RepairIndexes, Timestamp::now()).await.unwrap();
+    // Each task removes those that have ended before it.
+    for period in 0..2 {
+        let now = Timestamp::now() + Duration::from_secs(600 * period);
+        queue.push(ControlTask::RepairIndexes, now).await.unwrap();
+    }
     wait_for("the indexes to be empty", || async {
         fixture.store.jobs(&workspace(), &filter).await.unwrap().total == 0
     })
@@ -274,33 +301,33 @@ async fn expired_ids_leave_every_index<S>(fixture: Fixture<S>) {
 }
 
 #[tokio::test]
-async fn all_promises_hold_for_three_shards_on_one_server() {
-    all_promises_hold(Fixture::with(|url| shards(url, 3)).await).await;
+pub async fn all_promises_hold_for_three_shards_on_one_server() {
+    all_promises_hold(&mut Fixture::with(|url| shards(url, 3)).await).await;
 }
 
 #[tokio::test]
-async fn all_promises_hold_for_four_shards_on_three_servers() {
-    all_promises_hold(several_servers(3, 4)).await;
+pub async fn all_promises_hold_for_four_shards_on_three_servers() {
+    all_promises_hold(&mut several_servers(3, 4)).await;
 }
 
 #[tokio::test]
-async fn all_promises_hold_in_a_cluster_of_three_masters() {
-    all_promises_hold(cluster(false, 5)).await;
+pub async fn all_promises_hold_in_a_cluster_of_three_masters() {
+    all_promises_hold(&mut cluster(false, 5)).await;
 }
 
 #[tokio::test]
-async fn all_promises_hold_behind_sentinels() {
-    all_promises_hold(sentinel(2)).await;
+pub async fn all_promises_hold_behind_sentinels() {
+    all_promises_hold(&mut sentinel(2)).await;
 }
 
 #[tokio::test]
 async fn the_control_queue_reaches_all_servers() {
-    expired_ids_leave_every_index(several_servers_with(3, shards_that_expire(4))).await;
+    expired_ids_leave_every_index(&several_servers_with(3, shards_that_expire(4))).await;
 }
 
 #[tokio::test]
 async fn the_control_queue_reaches_all_nodes_of_a_cluster() {
-    expired_ids_leave_every_index(cluster_with(false, shards_that_expire(4))).await;
+    expired_ids_leave_every_index(&cluster_with(false, shards_that_expire(4))).await;
 }
 
 #[tokio::test]
