@@ -1,1 +1,3 @@
-//! Faults of whole processes; everything is in `tests/`.
+//! Faults of whole processes, and a model of the protocol that they must survive. The claims stand in `tests`.
+
+pub mod model;

@@ -5,6 +5,7 @@
 //! | `each_effect` | one kill at each effect of a job, for each program |
 //! | `under_load` | kills at random, of Redis too, while hundreds of jobs run |
 //! | `termination` | SIGTERM under load |
+//! | `model` | every state of the queue's protocol, without any process |
 //! | `world`, `program`, `client` | the surroundings, a real process, and its user |
 //! | `leftovers` | what a crash may leave behind |
 //! | `gate`, `wire/*` | the place between a process and its peers where it dies |
@@ -13,6 +14,7 @@ mod client;
 mod each_effect;
 mod gate;
 mod leftovers;
+mod model;
 mod program;
 mod termination;
 mod under_load;
