@@ -318,6 +318,16 @@ impl Store {
         }
     }
 
+    /// Time passes for one member of a due set: it is due.
+    pub fn make_due(&mut self, step: Step, job: JobNumber) {
+        match step {
+            Step::Check => self.checks.get_mut(&job),
+            step => self.delayed.get_mut(&(step, job)),
+        }
+        .into_iter()
+        .for_each(|is_due| *is_due = true);
+    }
+
     /// Whether something will look at the job: a message that fits, a check, or a delayed step.
     pub fn is_reachable(&self, rules: Rules, job: JobNumber) -> bool {
         let Some(record) = self.records.get(&job) else { return false };

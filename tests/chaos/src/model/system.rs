@@ -618,7 +618,8 @@ fn after(state: State, event: Event) -> State {
     state.after(event).unwrap_or_else(|reason| panic!("{reason}"))
 }
 
-fn resumed(state: State) -> Next {
+/// What shall look at a job next, by its state alone.
+pub fn resumed(state: State) -> Next {
     match state {
         State::Queued => Next::Now(Step::Submit),
         State::Submitting | State::Uncertain => Next::Now(Step::Reconcile),
