@@ -13,9 +13,9 @@ use rand::{Rng, SeedableRng};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
-use crate::client::{Client, Ended, Journey};
-use crate::program::Kind;
-use crate::world::{Crew, Tuning, World};
+use atelier_chaos::client::{Client, Ended, Journey};
+use atelier_chaos::program::Kind;
+use atelier_chaos::world::{Crew, Tuning, World};
 
 const JOBS: usize = 300;
 /// Callers at once.
