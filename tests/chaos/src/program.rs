@@ -43,14 +43,10 @@ impl fmt::Display for Kind {
     }
 }
 
-/// The folder of the built programs: `target/<profile>`, where a program of this crate lies too, or beside the tests'
-/// own `deps`.
+/// The folder of the built programs, `target/<profile>`: tests lie in `deps` below it, and examples in `examples`.
 pub fn folder_of_programs() -> Result<PathBuf> {
     let own = std::env::current_exe()?;
-    let mut folder = own.parent().context("the program lies in no folder")?;
-    if folder.ends_with("deps") {
-        folder = folder.parent().context("deps lies in no folder")?;
-    }
+    let folder = own.ancestors().nth(2).context("the program has no folder above it")?;
     for kind in Kind::ALL {
         let program = folder.join(format!("atelier-{kind}"));
         ensure!(
