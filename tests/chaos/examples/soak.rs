@@ -23,6 +23,7 @@ async fn main() -> Result<()> {
         strikes: Family::ALL.len(),
         time: Duration::from_secs(60 * minutes),
         callers: 16,
+        rules: Vec::new(),
     };
     let account = scenario.run().await?;
     let report = format!("{:#}\n", account.report);

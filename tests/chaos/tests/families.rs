@@ -6,6 +6,7 @@ use anyhow::{Result, ensure};
 use atelier_chaos::scenario::Scenario;
 use atelier_chaos::scenario::account::Account;
 use atelier_chaos::scenario::faults::Family;
+use atelier_simulator::{Fault, Kind, Rule};
 
 use crate::under_load::seed_of_run;
 
@@ -69,4 +70,15 @@ async fn a_redis_without_memory_refuses_orders_and_loses_none() -> Result<()> {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_clock_that_jumps_an_hour_loses_nothing_and_pays_nothing_twice() -> Result<()> {
     survived(&[Family::Clocks], 4).await.map(drop)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_account_tells_of_a_call_that_was_paid_twice() -> Result<()> {
+    let doubled = Rule::new(Fault::Doubled).kind(Kind::Submit);
+    let scenario = Scenario { rules: vec![doubled], ..Scenario::short(seed_of_run()?, &[Family::Kills], 3) };
+    let account = scenario.run().await?;
+    let (jobs, doubled) = (&account.report["jobs"], &account.report["doubled_outside_uncertain"]);
+    ensure!(doubled.as_u64() > Some(0), "of {jobs} jobs that were billed twice {doubled} are told");
+    ensure!(account.wrong.iter().any(|what| what.starts_with("doubled")), "{:?}", account.wrong);
+    Ok(())
 }

@@ -19,7 +19,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
-use atelier_simulator::Timing;
+use atelier_simulator::{Rule, Timing};
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
 use rand::{Rng, SeedableRng};
@@ -53,12 +53,15 @@ pub struct Scenario {
     pub time: Duration,
     /// Orders at once.
     pub callers: usize,
+    /// What the providers do wrong from the start.
+    pub rules: Vec<Rule>,
 }
 
 impl Scenario {
     /// A run of a few seconds.
     pub fn short(seed: u64, families: &[Family], strikes: usize) -> Self {
-        Self { seed, families: families.to_vec(), strikes, time: Duration::ZERO, callers: 12 }
+        let (families, time) = (families.to_vec(), Duration::ZERO);
+        Self { seed, families, strikes, time, callers: 12, rules: Vec::new() }
     }
 
     /// Runs it and makes the account. An error is a run that could not be made; what went wrong within it is in the
@@ -67,6 +70,7 @@ impl Scenario {
         println!("ATELIER_CHAOS_SEED={}", self.seed);
         let since = Instant::now();
         let mut world = World::start(TIMING).await?;
+        self.rules.iter().for_each(|rule| world.around.simulator.script(rule.clone()));
         let has_clocks = self.families.contains(&Family::Clocks);
         let mut fleet = Fleet::start(&world, has_clocks).await?;
         let outcome = self.strike_under_load(&mut world, &mut fleet).await;
