@@ -12,10 +12,10 @@ use atelier_domain::error::ErrorCode;
 use atelier_domain::state::State;
 use atelier_simulator::{Journal, Timing};
 
-use crate::client::Journey;
-use crate::gate::{Struck, When};
-use crate::program::Kind;
-use crate::world::{Crew, Tuning, World};
+use atelier_chaos::client::Journey;
+use atelier_chaos::gate::{Struck, When};
+use atelier_chaos::program::Kind;
+use atelier_chaos::world::{Crew, Tuning, World};
 
 /// Crews at work at once. Most of a run is waiting for a lease to end.
 const CREWS: u8 = 10;

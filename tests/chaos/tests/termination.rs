@@ -7,9 +7,9 @@ use atelier_domain::state::State;
 use atelier_simulator::{Kind as Request, Timing};
 use tokio::task::JoinSet;
 
-use crate::client::{Ended, Journey};
-use crate::program::Kind;
-use crate::world::{Crew, Tuning, World};
+use atelier_chaos::client::{Ended, Journey};
+use atelier_chaos::program::Kind;
+use atelier_chaos::world::{Crew, Tuning, World};
 
 const JOBS: usize = 80;
 /// Far longer than the test.

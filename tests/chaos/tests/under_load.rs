@@ -13,9 +13,9 @@ use rand::{Rng, SeedableRng};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
-use crate::client::{Client, Ended, Journey};
-use crate::program::Kind;
-use crate::world::{Crew, Tuning, World};
+use atelier_chaos::client::{Client, Ended, Journey};
+use atelier_chaos::program::Kind;
+use atelier_chaos::world::{Crew, Tuning, World};
 
 const JOBS: usize = 300;
 /// Callers at once.
@@ -39,11 +39,7 @@ struct Kills {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn inv11_random_kills_of_programs_and_redis_under_load_lose_no_accepted_job() -> Result<()> {
-    let seed = match std::env::var("ATELIER_CHAOS_SEED") {
-        Ok(text) => text.parse()?,
-        Err(_) => rand::random(),
-    };
-    println!("ATELIER_CHAOS_SEED={seed}");
+    let seed = seed_of_run()?;
     let since = Instant::now();
     let mut world = World::start(TIMING).await?;
     let mut crew = world.crew(0, TUNING).await?;
@@ -95,6 +91,16 @@ async fn inv11_random_kills_of_programs_and_redis_under_load_lose_no_accepted_jo
     ensure!(killed >= 10 && kills.by_kind.len() == Kind::ALL.len(), "too few kills to prove anything");
     ensure!(kills.redis == 2, "redis was killed {} times", kills.redis);
     Ok(())
+}
+
+/// The seed of all dice: a new one each time, or that of a run to be repeated.
+pub fn seed_of_run() -> Result<u64> {
+    let seed = match std::env::var("ATELIER_CHAOS_SEED") {
+        Ok(text) => text.parse()?,
+        Err(_) => rand::random(),
+    };
+    println!("ATELIER_CHAOS_SEED={seed}");
+    Ok(seed)
 }
 
 /// Sends all jobs and kills meanwhile; every program runs again at the end.

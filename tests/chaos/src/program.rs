@@ -43,10 +43,10 @@ impl fmt::Display for Kind {
     }
 }
 
-/// The folder of the built programs: `target/<profile>`, beside the tests' own `deps`.
+/// The folder of the built programs, `target/<profile>`: tests lie in `deps` below it, and examples in `examples`.
 pub fn folder_of_programs() -> Result<PathBuf> {
-    let test = std::env::current_exe()?;
-    let folder = test.ancestors().nth(2).context("the test has no folder above it")?;
+    let own = std::env::current_exe()?;
+    let folder = own.ancestors().nth(2).context("the program has no folder above it")?;
     for kind in Kind::ALL {
         let program = folder.join(format!("atelier-{kind}"));
         ensure!(
@@ -64,6 +64,7 @@ pub struct Program {
     path: PathBuf,
     config: PathBuf,
     gate: Arc<Gate>,
+    environment: Vec<(String, String)>,
     child: Option<Child>,
     log: Log,
     listen: watch::Sender<Option<SocketAddr>>,
@@ -78,11 +79,17 @@ impl Program {
             path: folder.join(format!("atelier-{kind}")),
             config,
             gate,
+            environment: Vec::new(),
             child: None,
             log: Log::default(),
             listen: watch::Sender::new(None),
             starts: 0,
         }
+    }
+
+    /// With these variables and no others.
+    pub fn with_environment(self, environment: Vec<(String, String)>) -> Self {
+        Self { environment, ..self }
     }
 
     pub fn kind(&self) -> Kind {
@@ -112,6 +119,7 @@ impl Program {
             .arg(&self.config)
             // Settings of the person who runs the tests must not reach in.
             .env_clear()
+            .envs(self.environment.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())

@@ -78,14 +78,13 @@ pub fn name_of(frame: &[u8]) -> String {
     let keys: usize = word(2).parse().unwrap_or(0);
     let rest: Vec<&str> = (3 + keys..arguments.len()).map(word).collect();
     match rest.as_slice() {
-        _ if keys == 3 => "admit".to_owned(),
+        _ if keys == 4 => "hasten".to_owned(),
         [_, _, _, step, mode @ ("read" | "given" | "recover"), ..] => format!("claim {step} ({mode})"),
         [_, _] => PROMOTE.to_owned(),
         [_, _, _, "0" | "1"] => "take checks".to_owned(),
-        [_, source, group, consumer, ..] if *group == "g" && !consumer.is_empty() => {
-            format!("renew {source}")
-        }
-        [_, _, items, verdicts @ ..] => settle(items, verdicts),
+        [_, source, "g", _, ..] => format!("renew {source}"),
+        [_, "g", ..] => settle(arguments.get(5 + keys..).unwrap_or_default()),
+        [_, _, jobs @ ..] if !jobs.is_empty() && jobs.len().is_multiple_of(8) => "admit".to_owned(),
         _ => "script".to_owned(),
     }
 }
@@ -98,23 +97,27 @@ pub fn has_moved(reply: &[u8]) -> bool {
     !reply.starts_with(b"*3\r\n:0\r\n") && reply.starts_with(b"*3\r\n:")
 }
 
-fn settle(items: &str, verdicts: &[&str]) -> String {
-    let part = |index: usize| verdicts.get(index).copied().unwrap_or("");
-    let state = match part(4).chars().nth(1) {
-        Some('q') => "queued",
-        Some('s') => "submitting",
-        Some('a') => "awaiting",
-        Some('d') => "delivering",
-        Some('u') => "uncertain",
-        Some('S') => "succeeded",
-        Some('F') => "failed",
-        Some('C') => "cancelled",
+/// Each verdict has 7 values and then two for each of its assets; the last of the 7 says what it does.
+fn settle(verdicts: &[&[u8]]) -> String {
+    let state = match verdicts.get(3).and_then(|header| header.get(1)) {
+        Some(b'q') => "queued",
+        Some(b's') => "submitting",
+        Some(b'a') => "awaiting",
+        Some(b'd') => "delivering",
+        Some(b'u') => "uncertain",
+        Some(b'S') => "succeeded",
+        Some(b'F') => "failed",
+        Some(b'C') => "cancelled",
         _ => "?",
     };
-    let more = if items == "1" { String::new() } else { format!(" and {items} in all") };
-    match (part(2), part(6)) {
+    let plan = verdicts.get(6).and_then(|plan| std::str::from_utf8(plan).ok()).unwrap_or_default();
+    let plan: Vec<&str> = plan.split(' ').collect();
+    let part = |index: usize| plan.get(index).copied().unwrap_or("");
+    let assets: usize = part(5).parse().unwrap_or(0);
+    let more = if verdicts.len() == 7 + 2 * assets { "" } else { " and others" };
+    match (part(0), part(1)) {
         ("k", _) => format!("save: {state}{more}"),
         (source, "n") => format!("settle {source}: {state}{more}"),
-        (source, _) => format!("settle {source}: {state}, next {}{more}", part(7)),
+        (source, _) => format!("settle {source}: {state}, next {}{more}", part(2)),
     }
 }

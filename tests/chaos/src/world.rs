@@ -28,9 +28,9 @@ pub const API_KEY: &str = "chaos";
 /// Simulator, S3 and Redis, in this process or started by it.
 pub struct World {
     pub redis: RedisServer,
-    around: Surroundings,
-    folder: TempDir,
-    programs: PathBuf,
+    pub(crate) around: Surroundings,
+    pub(crate) folder: TempDir,
+    pub(crate) programs: PathBuf,
 }
 
 /// What differs between tests.
@@ -100,7 +100,7 @@ impl World {
         Ok(Crew { programs, client, store, _proxies: proxies })
     }
 
-    fn redis_address(&self) -> Result<SocketAddr> {
+    pub(crate) fn redis_address(&self) -> Result<SocketAddr> {
         let url = self.redis.url();
         let authority = url.trim_start_matches("redis://").split('/').next().context("no host in the URL")?;
         Ok(authority.parse()?)

@@ -11,6 +11,8 @@ use crate::world::API_KEY;
 
 /// After a refused connection.
 const PAUSE: Duration = Duration::from_millis(20);
+/// Longest time for which links that are not good are asked for again.
+const LINK_LIMIT: Duration = Duration::from_secs(20);
 
 /// What is asked of Atelier.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -64,6 +66,8 @@ impl Journey {
 pub struct Ended {
     pub id: String,
     pub status: String,
+    /// Its `error`, or null.
+    pub error: Value,
     /// From the first answer to the end.
     pub took: Duration,
     assets: Vec<Value>,
@@ -98,14 +102,33 @@ impl Client {
 
     /// Sends the order until it is answered; the id of the job.
     pub async fn accepted(&self, journey: Journey, prompt: &str) -> Result<String> {
-        let job = self
-            .persist(|| {
-                self.http
-                    .post(format!("{}/api/v1/media/jobs", self.base))
-                    .header("Idempotency-Key", prompt)
-                    .json(&journey.request(prompt))
-            })
-            .await?;
+        self.accept(prompt, &journey.request(prompt)).await
+    }
+
+    /// Sends any order under this key, waits for its end, and reads every asset back.
+    pub async fn fulfil(&self, key: &str, order: &Value) -> Result<Ended> {
+        let since = Instant::now();
+        let id = self.accept(key, order).await?;
+        let mut ended = self.ended(&id).await?;
+        ended.took = since.elapsed();
+        ensure!(ended.assets.is_empty() == (ended.status != "succeeded"), "{ended:?}");
+        for asset in &ended.assets {
+            self.read_back(asset).await.with_context(|| format!("asset {asset}"))?;
+        }
+        Ok(ended)
+    }
+
+    /// Sends an order of speech once and gives the status of the answer.
+    pub async fn order_once(&self, prompt: &str) -> Result<StatusCode> {
+        let url = format!("{}/api/v1/media/jobs", self.base);
+        let order = self.http.post(url).header("X-API-Key", API_KEY).json(&Journey::Speech.request(prompt));
+        Ok(order.send().await?.status())
+    }
+
+    async fn accept(&self, key: &str, order: &Value) -> Result<String> {
+        let url = format!("{}/api/v1/media/jobs", self.base);
+        let send = || self.http.post(&url).header("Idempotency-Key", key).json(order);
+        let job = self.persist(send).await?;
         Ok(job["id"].as_str().context("the answer names no job")?.to_owned())
     }
 
@@ -140,6 +163,7 @@ impl Client {
                 return Ok(Ended {
                     id: id.to_owned(),
                     status: status.to_owned(),
+                    error: job["error"].clone(),
                     took: since.elapsed(),
                     assets: job["assets"].as_array().cloned().unwrap_or_default(),
                 });
@@ -149,10 +173,20 @@ impl Client {
 
     async fn read_back(&self, asset: &Value) -> Result<()> {
         let id = asset["id"].as_str().context("an asset without an id")?;
-        let signed =
-            self.persist(|| self.http.get(format!("{}/api/v1/assets/{id}/signed-url", self.base))).await?;
-        let url = signed["url"].as_str().context("no signed URL")?;
-        let bytes = self.http.get(url).send().await?.error_for_status()?.bytes().await?;
+        let since = Instant::now();
+        let bytes = loop {
+            let signed = self
+                .persist(|| self.http.get(format!("{}/api/v1/assets/{id}/signed-url", self.base)))
+                .await?;
+            let url = signed["url"].as_str().context("no signed URL")?;
+            let answer = self.http.get(url).send().await?;
+            // An api whose clock is wrong signs links that are over or not yet good; a caller asks for another.
+            if answer.status() == StatusCode::FORBIDDEN && since.elapsed() < LINK_LIMIT {
+                tokio::time::sleep(PAUSE).await;
+                continue;
+            }
+            break answer.error_for_status()?.bytes().await?;
+        };
         let digest =
             Sha256::digest(&bytes).iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"));
         ensure!(asset["size_bytes"] == bytes.len(), "{} bytes were read back", bytes.len());

@@ -2,6 +2,7 @@
 
 pub mod front;
 pub mod http;
+pub mod link;
 pub mod redis;
 pub mod resp;
 

@@ -56,6 +56,12 @@ struct Plan {
 const ID_BYTES: usize = 27;
 const ID_HEAD: &[u8] = b"$27\r\n";
 
+impl Default for Gate {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl Gate {
     pub fn new() -> Self {
         Self { state: Mutex::default(), ended: watch::Sender::new(0) }
