@@ -68,7 +68,7 @@ async fn a_redis_without_memory_refuses_orders_and_loses_none() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_clock_that_jumps_an_hour_loses_nothing_and_pays_nothing_twice() -> Result<()> {
+async fn a_clock_that_jumps_an_hour_forgets_no_job_and_pays_nothing_twice() -> Result<()> {
     survived(&[Family::Clocks], 4).await.map(drop)
 }
 

@@ -46,7 +46,9 @@ struct Sums {
     unknown_paid: usize,
     unknown_unpaid: usize,
     /// Ends as `deadline` or `timeout`: times are compared between hosts, so a wrong clock can bring them.
-    too_late: usize,
+    too_late_unpaid: usize,
+    /// The same of jobs whose paid work is given up by that.
+    too_late_paid: usize,
 }
 
 pub(super) async fn make(
@@ -122,8 +124,11 @@ impl Sums {
             (State::Succeeded, _) => tell("a success that nobody was paid for"),
             (State::Failed, Some(ErrorCode::UnknownOutcome)) if paid > 0 => self.unknown_paid += 1,
             (State::Failed, Some(ErrorCode::UnknownOutcome)) => self.unknown_unpaid += 1,
+            (State::Failed, Some(ErrorCode::Deadline | ErrorCode::Timeout)) if has_clocks && paid > 0 => {
+                self.too_late_paid += 1;
+            }
             (State::Failed, Some(ErrorCode::Deadline | ErrorCode::Timeout)) if has_clocks => {
-                self.too_late += 1
+                self.too_late_unpaid += 1;
             }
             _ => tell("an end that no fault here explains"),
         }
@@ -172,7 +177,7 @@ fn report(
             "ended_as_unknown_outcome_and_was_not_paid": sums.unknown_unpaid,
             "paid_again_as_its_caller_allows": sums.paid_again,
         },
-        "ended_as_deadline_or_timeout": sums.too_late,
+        "ended_as_deadline_or_timeout": {"paid": sums.too_late_paid, "not_paid": sums.too_late_unpaid},
         "refused_while_redis_was_full": struck.iter().map(|struck| struck.what.refused).sum::<usize>(),
         "longest_recovery_ms": struck.iter().map(|struck| millis(struck.recovered_in)).max(),
         "job_ms": {"median": part_of(&times, 50), "p99": part_of(&times, 99), "longest": times.last()},
