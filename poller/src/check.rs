@@ -28,7 +28,7 @@ impl StepHandler for Poller {
             }
         };
         let Decision { mut job, next } = decision;
-        // A check that changes nothing rewrites 48 bytes of the record; a link to it would rewrite all.
+        // A check that changes nothing rewrites the record's header; a link to it would rewrite all.
         if next != Next::Nothing && job.state != State::Awaiting {
             job.body.trace.scheduled_by = self.telemetry.context_of(&tracing::Span::current());
         }
