@@ -10,7 +10,7 @@ use atelier_domain::ids::{AssetId, JobId};
 use atelier_domain::job::Epoch;
 use atelier_domain::operation::Step;
 use atelier_domain::policy::{Policy, Polling};
-use atelier_domain::ports::{Admission, Idempotency, JobFilter, JobStore, NewJob, Spool};
+use atelier_domain::ports::{Admission, CancelOutcome, Idempotency, JobFilter, JobStore, NewJob, Spool};
 use atelier_domain::secret::Secret;
 use atelier_domain::state::State;
 use atelier_redis_store::{
@@ -106,6 +106,28 @@ pub async fn all_promises_hold<S>(fixture: &mut Fixture<S>) {
     waiting_callers_hear_of_the_end(fixture).await;
     a_hastened_check_is_due_at_once(fixture).await;
     a_dead_workers_steps_are_recovered(fixture).await;
+    cancelled_work_is_abandoned_and_can_be_forgotten(fixture).await;
+}
+
+async fn cancelled_work_is_abandoned_and_can_be_forgotten<S>(fixture: &Fixture<S>) {
+    let work = Arc::new(PretendedWork::new(fixture));
+    let ids = admit_in_each(fixture).await;
+    let process = fixture.process(&[Step::Submit, Step::Abandon], 4, work.clone());
+    for id in &ids {
+        wait_for("the provider to work", || async { fixture.job(id).await.state == State::Awaiting }).await;
+        let outcome = fixture.store.cancel(&workspace(), id, Timestamp::now()).await.unwrap();
+        assert!(matches!(outcome, CancelOutcome::Cancelled(_)), "{outcome:?}");
+    }
+    for id in &ids {
+        wait_for("the provider to be told", || async { work.journal.count(id, Step::Abandon) == 1 }).await;
+    }
+    wait_for("the messages to be gone", || async { fixture.audit().await.messages == 0 }).await;
+    process.stop().await;
+    for id in &ids {
+        assert_eq!(fixture.job(id).await.state, State::Cancelled);
+        assert!(fixture.store.forget(&workspace(), id).await.unwrap());
+        assert!(fixture.store.job(&workspace(), id).await.unwrap().is_none());
+    }
 }
 
 async fn jobs_go_through_every_state_once<S>(fixture: &Fixture<S>) {
