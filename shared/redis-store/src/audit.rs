@@ -11,7 +11,7 @@ use atelier_domain::operation::Step;
 use redis::{AsyncCommands, RedisResult};
 
 use crate::connect::{Redis, Shard, twice};
-use crate::record;
+use crate::{lanes, record};
 
 /// What was found.
 #[derive(Debug, Default)]
@@ -53,20 +53,20 @@ async fn look(redis: &Redis, shard: &Shard) -> RedisResult<Audit> {
     due.extend(checks.into_iter().map(|id| (Step::Check, id)));
     let delayed: Vec<String> = connection.zrange(shard.keys.due(), 0, -1).await?;
     for member in delayed {
-        if let Some((step, id)) = member.split_once(':')
-            && let Ok(step) = step.parse()
+        if let Some((lane, id)) = member.split_once(':')
+            && let Some(step) = lanes::step_of(lane)
         {
             due.insert((step, id.to_owned()));
         }
     }
-    for step in Step::ALL.iter().copied().filter(|step| *step != Step::Check) {
-        let messages: redis::streams::StreamRangeReply =
-            connection.xrange_all(shard.keys.stream(step)).await?;
-        audit.messages += messages.ids.len();
-        for message in messages.ids {
-            if let Some(id) = message.get::<String>("j") {
-                due.insert((step, id));
-            }
+    for step in Step::ALL.iter().copied() {
+        for lane in lanes::all(step) {
+            let messages: redis::streams::StreamRangeReply =
+                connection.xrange_all(shard.keys.stream(lane)).await?;
+            audit.messages += messages.ids.len();
+            due.extend(
+                messages.ids.iter().filter_map(|message| message.get::<String>("j")).map(|id| (step, id)),
+            );
         }
     }
     for ids in ids.chunks(CHUNK) {

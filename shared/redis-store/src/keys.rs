@@ -5,9 +5,9 @@
 //! | key | type | content | lives |
 //! |---|---|---|---|
 //! | `{q0}:j:<job>` | string | 70-byte header and a body, see [`crate::record`] | until the job has ended, then `retention_s` |
-//! | `{q0}:s:<step>` | stream, group `g` | ready work; one entry a message: `j` job id, `e` epoch | an entry until its verdict |
+//! | `{q0}:s:<lane>` | stream, group `g` | ready work of a lane; one entry a message: `j` job id, `e` epoch | an entry until its verdict |
 //! | `{q0}:c` | sorted set | waiting jobs by the time of their next check in microseconds; a taken check stays in it with its lease's end as score | a member until its verdict |
-//! | `{q0}:d` | sorted set | other steps that are not due yet, as `<step>:<job>`, by time in microseconds | a member until promoted |
+//! | `{q0}:d` | sorted set | other steps that are not due yet, as `<lane>:<job>`, by time in microseconds | a member until promoted |
 //! | `{q0}:wc`, `{q0}:wd` | list of 0 or 1 | wake token: the head of `c` or `d` has moved forward | until somebody takes it |
 //! | `{q0}:i:<digest>` | string | idempotency key -> job id and request digest | `idempotency_ttl_s` |
 //! | `{q0}:x:<workspace>` | sorted set | jobs of a workspace by admission time | a member as long as its record, and then until the next index repair |
@@ -37,9 +37,10 @@
 //! | `core:apalis:queues:list` | sorted set | the queues of this Redis, here one | for ever |
 
 use atelier_domain::ids::{AssetId, JobId, WorkspaceId};
-use atelier_domain::operation::Step;
 use atelier_domain::ports::Among;
 use sha2::{Digest, Sha256};
+
+use crate::lanes::Lane;
 
 /// Consumer group of every ready stream.
 pub const GROUP: &str = "g";
@@ -97,9 +98,9 @@ impl Keys {
         format!("{}j:{id}", self.prefix)
     }
 
-    /// The ready stream of a step. [`Step::Check`] has none: its due set is its queue.
-    pub fn stream(&self, step: Step) -> String {
-        format!("{}s:{step}", self.prefix)
+    /// The ready stream of a lane. Checks have none: their due set is their queue.
+    pub(crate) fn stream(&self, lane: Lane) -> String {
+        format!("{}s:{lane}", self.prefix)
     }
 
     /// The due set of checks.

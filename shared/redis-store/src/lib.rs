@@ -12,6 +12,7 @@ mod connect;
 mod control;
 mod events;
 pub mod keys;
+mod lanes;
 mod layout;
 mod link;
 mod listing;

@@ -7,7 +7,6 @@ use atelier_domain::Timestamp;
 use atelier_domain::asset::Asset;
 use atelier_domain::ids::JobId;
 use atelier_domain::job::{Epoch, Job};
-use atelier_domain::operation::Step;
 use atelier_domain::ports::Next;
 use atelier_domain::state::State;
 use redis::{RedisError, RedisResult};
@@ -17,6 +16,7 @@ use tracing::warn;
 
 use crate::connect::{Backoff, Shard};
 use crate::keys::GROUP;
+use crate::lanes::{self, Lane};
 use crate::{record, script};
 
 /// Most verdicts in one script. `XDEL` of more entries in old blocks can hold Redis for milliseconds.
@@ -27,8 +27,8 @@ const BATCH: usize = 128;
 pub(crate) enum Source {
     /// An entry of a ready stream.
     Stream {
-        /// Which one.
-        step: Step,
+        /// Of which lane.
+        lane: Lane,
         /// The entry's id.
         entry: String,
     },
@@ -36,6 +36,17 @@ pub(crate) enum Source {
     Checks,
     /// No claim: a change from outside, such as a cancel.
     Outside,
+}
+
+impl Source {
+    /// As scripts read it: where, and which entry.
+    pub(crate) fn in_plan(&self) -> (String, String) {
+        match self {
+            Self::Stream { lane, entry } => (format!("s:{lane}"), entry.clone()),
+            Self::Checks => ("c".to_owned(), String::new()),
+            Self::Outside => ("x".to_owned(), String::new()),
+        }
+    }
 }
 
 /// One write, ready to be sent.
@@ -82,20 +93,17 @@ impl Verdict {
         retention: Duration,
         now: Timestamp,
     ) -> Result<Self, record::RecordError> {
-        let (kind, step, delay_us) = match next {
+        let priority = after.body.spec.priority;
+        let (kind, lane, delay_us) = match next {
             Next::Nothing => ("n", "-", 0),
-            Next::Now(step) => ("r", step.as_str(), 0),
-            Next::At(step, due) => ("d", step.as_str(), micros_between(now, *due)),
+            Next::Now(step) => ("r", lanes::of(*step, priority), 0),
+            Next::At(step, due) => ("d", lanes::of(*step, priority), micros_between(now, *due)),
         };
         let has_ended = after.state.is_terminal();
         let (ttl_ms, assets) =
             if has_ended { (retention.as_millis(), assets_of(&after.body.assets)?) } else { (0, Vec::new()) };
-        let (source, entry) = match source {
-            Source::Stream { step, entry } => (format!("s:{step}"), entry.clone()),
-            Source::Checks => ("c".to_owned(), String::new()),
-            Source::Outside => ("x".to_owned(), String::new()),
-        };
-        let plan = format!("{source} {kind} {step} {ttl_ms} {} {} ", u8::from(has_ended), assets.len());
+        let (source, entry) = source.in_plan();
+        let plan = format!("{source} {kind} {lane} {ttl_ms} {} {} ", u8::from(has_ended), assets.len());
         Ok(Self {
             id: after.id.clone(),
             expected,

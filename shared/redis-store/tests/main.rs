@@ -14,6 +14,7 @@ mod harness;
 mod layout;
 mod lifecycle;
 mod listing;
+mod priorities;
 #[path = "../../../deploy/dev/src/redis_groups.rs"]
 mod redis_groups;
 #[path = "../../../deploy/dev/src/redis_server.rs"]

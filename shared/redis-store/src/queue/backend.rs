@@ -10,7 +10,6 @@ use apalis_core::backend::{Backend, BackendConfig};
 use apalis_core::task::Task;
 use apalis_core::task::task_id::RandomId;
 use apalis_core::worker::context::WorkerContext;
-use atelier_domain::operation::Step;
 use futures::future::join_all;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -62,13 +61,8 @@ impl StepBackend {
                 out: out.clone(),
                 stop: self.stop.clone(),
             };
-            let source = match engine.step {
-                Step::Check => "c".to_owned(),
-                step => format!("s:{step}"),
-            };
             let renewal = engine.leases.clone().renew(
                 engine.shard.clone(),
-                source,
                 engine.consumer.clone(),
                 self.end_renewal.clone(),
             );
@@ -97,10 +91,10 @@ impl StepBackend {
             }
             end_renewal.cancel();
             let _ = join_all(renewals).await;
-            let streams = engines.iter().filter(|engine| engine.step != Step::Check);
             // If it fails, the start of another process does it.
-            let _ = join_all(streams.map(|engine| feed::sweep(&engine.shard, engine.step, &engine.consumer)))
-                .await;
+            let swept =
+                engines.iter().map(|engine| feed::sweep(&engine.shard, engine.step, &engine.consumer));
+            let _ = join_all(swept).await;
         })
     }
 }

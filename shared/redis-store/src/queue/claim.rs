@@ -81,7 +81,7 @@ impl RedisClaim {
     /// Gives the step back untouched, for another process to do now.
     pub(crate) async fn release(&self) {
         let next = match self.source {
-            Source::Stream { step, .. } => Next::Now(step),
+            Source::Stream { .. } => Next::Now(self.engine.step),
             Source::Checks | Source::Outside => Next::Now(Step::Check),
         };
         if let Err(reason) = self.settle(self.job.clone(), next).await {

@@ -11,6 +11,7 @@ use super::reader::Leave;
 use crate::clock::{Alarm, time_to};
 use crate::connect::Shard;
 use crate::keys::GROUP;
+use crate::lanes::{self, Lane};
 use crate::link::Link;
 use crate::script;
 use crate::settle::Source;
@@ -38,7 +39,7 @@ pub(crate) struct Feed {
     shard: Shard,
     step: Step,
     consumer: String,
-    has_group: bool,
+    has_groups: bool,
     blocking: Option<(MultiplexedConnection, i64)>,
     alarm: Alarm,
     next_check_in: Option<Duration>,
@@ -47,7 +48,7 @@ pub(crate) struct Feed {
 impl Feed {
     pub(crate) fn new(shard: Shard, step: Step, consumer: String) -> Self {
         let alarm = Alarm::new(shard.clone(), shard.keys.checks_wake());
-        Self { shard, step, consumer, has_group: false, blocking: None, alarm, next_check_in: None }
+        Self { shard, step, consumer, has_groups: false, blocking: None, alarm, next_check_in: None }
     }
 
     /// Claims up to `count` steps that are ready now.
@@ -55,8 +56,9 @@ impl Feed {
         if self.step == Step::Check {
             return self.take_checks(count, may_take_suspect).await;
         }
-        self.ensure_group().await?;
-        self.claim("read", count, &[]).await
+        self.ensure_groups().await?;
+        let lanes = lanes::drawn(self.step, rand::random());
+        self.claim(&lanes, "read", count, &[]).await
     }
 
     /// Claims up to `count` steps whose holder gave no sign for a lease. The due set of checks needs no such look:
@@ -65,10 +67,11 @@ impl Feed {
         if self.step == Step::Check {
             return Ok(Fetched::default());
         }
-        self.ensure_group().await?;
+        self.ensure_groups().await?;
         let lease = self.shard.settings.lease().as_millis().to_string();
         let suspects = if may_take_suspect { "1" } else { "0" };
-        self.claim("recover", count, &[lease, suspects.to_owned()]).await
+        self.claim(&lanes::drawn(self.step, rand::random()), "recover", count, &[lease, suspects.to_owned()])
+            .await
     }
 
     /// Waits until there may be something, at most `longest`, or until asked to leave; gives what a blocking read
@@ -88,34 +91,47 @@ impl Feed {
             return Ok(Fetched::default());
         }
         let given = self.blocking_read(count, longest.min(self.shard.settings.block()), leave).await?;
-        if given.is_empty() { Ok(Fetched::default()) } else { self.claim("given", count, &given).await }
+        if given.is_empty() {
+            return Ok(Fetched::default());
+        }
+        self.claim(lanes::all(self.step), "given", count, &given).await
     }
 
-    async fn ensure_group(&mut self) -> RedisResult<()> {
-        if self.has_group {
+    async fn ensure_groups(&mut self) -> RedisResult<()> {
+        if self.has_groups {
             return Ok(());
         }
-        let created: RedisResult<()> = redis::cmd("XGROUP")
-            .arg("CREATE")
-            .arg(self.shard.keys.stream(self.step))
-            .arg(GROUP)
-            .arg("0")
-            .arg("MKSTREAM")
-            .query_async(&mut self.shard.commands())
-            .await;
-        match created {
-            Err(error) if error.code() != Some("BUSYGROUP") => Err(error),
-            Ok(()) | Err(_) => {
-                self.has_group = true;
-                sweep(&self.shard, self.step, "").await
+        for lane in lanes::all(self.step) {
+            let created: RedisResult<()> = redis::cmd("XGROUP")
+                .arg("CREATE")
+                .arg(self.shard.keys.stream(lane))
+                .arg(GROUP)
+                .arg("0")
+                .arg("MKSTREAM")
+                .query_async(&mut self.shard.commands())
+                .await;
+            if let Err(error) = created
+                && error.code() != Some("BUSYGROUP")
+            {
+                return Err(error);
             }
         }
+        self.has_groups = true;
+        sweep(&self.shard, self.step, "").await
     }
 
-    async fn claim(&mut self, mode: &str, count: usize, rest: &[String]) -> RedisResult<Fetched> {
+    async fn claim(
+        &mut self,
+        lanes: &[Lane],
+        mode: &str,
+        count: usize,
+        rest: &[String],
+    ) -> RedisResult<Fetched> {
         let mut call = script::CLAIM.prepare_invoke();
-        call.key(self.shard.keys.stream(self.step))
-            .arg(self.shard.keys.prefix())
+        for lane in lanes {
+            call.key(self.shard.keys.stream(lane));
+        }
+        call.arg(self.shard.keys.prefix())
             .arg(GROUP)
             .arg(&self.consumer)
             .arg(self.step.as_str())
@@ -126,17 +142,21 @@ impl Feed {
         }
         let reply: RedisResult<Vec<Value>> = self.shard.run(&call).await;
         let reply = reply.inspect_err(|error| {
-            // A Redis that came back empty has no group; make it anew.
+            // A Redis that came back empty has no groups; make them anew.
             if error.code() == Some("NOGROUP") || error.to_string().contains("NOGROUP") {
-                self.has_group = false;
+                self.has_groups = false;
             }
         })?;
         let mut values = reply.into_iter();
         let suspects: i64 = values.next().map(i64::from_redis_value).transpose()?.unwrap_or(0);
         let mut fetched = Fetched { claimed: Vec::new(), has_suspects: suspects > 0 };
-        while let (Some(entry), Some(id), Some(record)) = (values.next(), values.next(), values.next()) {
+        while let (Some(number), Some(entry), Some(id), Some(record)) =
+            (values.next(), values.next(), values.next(), values.next())
+        {
+            let number = usize::from_redis_value(number)?;
+            let Some(lane) = number.checked_sub(1).and_then(|place| lanes.get(place)) else { continue };
             fetched.claimed.push(Claimed {
-                source: Source::Stream { step: self.step, entry: String::from_redis_value(entry)? },
+                source: Source::Stream { lane, entry: String::from_redis_value(entry)? },
                 id: String::from_redis_value(id)?,
                 record: Vec::<u8>::from_redis_value(record)?,
             });
@@ -168,7 +188,7 @@ impl Feed {
         Ok(fetched)
     }
 
-    /// Reads with BLOCK on a connection of its own; gives `entry, id, epoch` for each message. Who asks it to
+    /// Reads with BLOCK on a connection of its own; gives `lane, entry, id, epoch` for each message. Who asks it to
     /// leave unblocks the read instead of dropping it: a dropped read may have been given messages that nobody would see
     /// for a lease.
     async fn blocking_read(
@@ -186,10 +206,19 @@ impl Feed {
                 (connection, client)
             }
         };
-        let stream = self.shard.keys.stream(self.step);
+        let streams: Vec<String> =
+            lanes::all(self.step).iter().map(|lane| self.shard.keys.stream(lane)).collect();
         let mut read = redis::cmd("XREADGROUP");
-        read.arg("GROUP").arg(GROUP).arg(&self.consumer).arg("COUNT").arg(count);
-        read.arg("BLOCK").arg(block.as_millis().max(1).to_string()).arg("STREAMS").arg(stream).arg(">");
+        // The limit counts for each stream. What is more than `count` in the end is put back.
+        read.arg("GROUP")
+            .arg(GROUP)
+            .arg(&self.consumer)
+            .arg("COUNT")
+            .arg(count.div_ceil(streams.len().max(1)));
+        read.arg("BLOCK").arg(block.as_millis().max(1).to_string()).arg("STREAMS").arg(&streams);
+        for _ in &streams {
+            read.arg(">");
+        }
         let reading = read.query_async::<redis::streams::StreamReadReply>(&mut connection);
         tokio::pin!(reading);
         let mut commands = self.shard.commands();
@@ -206,10 +235,12 @@ impl Feed {
         }
         let mut given = Vec::new();
         for key in outcome?.keys {
+            let Some(place) = streams.iter().position(|stream| *stream == key.key) else { continue };
+            let number = (place + 1).to_string();
             for message in key.ids {
                 let (id, epoch): (Option<String>, Option<String>) = (message.get("j"), message.get("e"));
                 if let (Some(id), Some(epoch)) = (id, epoch) {
-                    given.extend([message.id, id, epoch]);
+                    given.extend([number.clone(), message.id, id, epoch]);
                 }
             }
         }
@@ -217,15 +248,18 @@ impl Feed {
     }
 }
 
-/// Removes `consumer` from its group, and those of processes that died long ago; none that still holds messages.
+/// Removes `consumer` from its groups, and those of processes that died long ago; none that still holds messages.
 pub(crate) async fn sweep(shard: &Shard, step: Step, consumer: &str) -> RedisResult<()> {
-    script::SWEEP
-        .key(shard.keys.stream(step))
-        .arg(GROUP)
-        .arg(consumer)
-        .arg(CONSUMER_IDLE_MS)
-        .invoke_async(&mut shard.commands())
-        .await
+    for lane in lanes::all(step) {
+        let () = script::SWEEP
+            .key(shard.keys.stream(lane))
+            .arg(GROUP)
+            .arg(consumer)
+            .arg(CONSUMER_IDLE_MS)
+            .invoke_async(&mut shard.commands())
+            .await?;
+    }
+    Ok(())
 }
 
 /// Unblocks the reader; called again and again until it has left, as an unblock before the read began is lost.

@@ -1,6 +1,6 @@
 //! Keeps the leases of running steps alive.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -27,17 +27,14 @@ pub(crate) struct Leases {
 
 #[derive(Clone)]
 struct Lease {
-    entry: String,
+    source: Source,
     since: Instant,
 }
 
 impl Leases {
     pub(crate) fn add(&self, job: &JobId, epoch: Epoch, source: &Source) {
-        let entry = match source {
-            Source::Stream { entry, .. } => entry.clone(),
-            Source::Checks | Source::Outside => String::new(),
-        };
-        self.lock().insert((job.clone(), epoch), Lease { entry, since: Instant::now() });
+        let lease = Lease { source: source.clone(), since: Instant::now() };
+        self.lock().insert((job.clone(), epoch), lease);
     }
 
     pub(crate) fn remove(&self, job: &JobId, epoch: Epoch) {
@@ -45,7 +42,7 @@ impl Leases {
     }
 
     /// Renews until `stop`. Young claims are left alone: most steps end long before a third of the lease.
-    pub(crate) async fn renew(self, shard: Shard, source: String, consumer: String, stop: CancellationToken) {
+    pub(crate) async fn renew(self, shard: Shard, consumer: String, stop: CancellationToken) {
         let third = shard.settings.lease() / 3;
         loop {
             let pause = third.mul_f64(rand::rng().random_range(0.9..1.1));
@@ -53,7 +50,7 @@ impl Leases {
                 () = stop.cancelled() => return,
                 () = tokio::time::sleep(pause) => {}
             }
-            while let Err(error) = self.renew_once(&shard, &source, &consumer, third).await {
+            while let Err(error) = self.renew_once(&shard, &consumer, third).await {
                 warn!(error = %error, "leases wait for redis");
                 tokio::select! {
                     () = stop.cancelled() => return,
@@ -63,33 +60,30 @@ impl Leases {
         }
     }
 
-    async fn renew_once(
-        &self,
-        shard: &Shard,
-        source: &str,
-        consumer: &str,
-        older_than: Duration,
-    ) -> RedisResult<()> {
-        let old: Vec<_> = self
-            .lock()
-            .iter()
-            .filter(|(_, lease)| lease.since.elapsed() >= older_than / 2)
-            .map(|((job, epoch), lease)| (job.clone(), *epoch, lease.entry.clone()))
-            .collect();
-        for batch in old.chunks(BATCH) {
-            let mut call = script::RENEW.prepare_invoke();
-            call.key(shard.keys.checks())
-                .arg(shard.keys.prefix())
-                .arg(source)
-                .arg(GROUP)
-                .arg(consumer)
-                .arg(u64::try_from(shard.settings.lease().as_micros()).unwrap_or(u64::MAX));
-            for (job, epoch, entry) in batch {
-                call.arg(job.as_str()).arg(format!("{:08x}", epoch.0)).arg(entry);
-            }
-            let lost: Vec<String> = call.invoke_async(&mut shard.commands()).await?;
-            for job in lost {
-                warn!(job.id = job, "a running step lost its claim");
+    async fn renew_once(&self, shard: &Shard, consumer: &str, older_than: Duration) -> RedisResult<()> {
+        let mut old: BTreeMap<String, Vec<(JobId, Epoch, String)>> = BTreeMap::new();
+        for ((job, epoch), lease) in
+            self.lock().iter().filter(|(_, lease)| lease.since.elapsed() >= older_than / 2)
+        {
+            let (source, entry) = lease.source.in_plan();
+            old.entry(source).or_default().push((job.clone(), *epoch, entry));
+        }
+        for (source, old) in &old {
+            for batch in old.chunks(BATCH) {
+                let mut call = script::RENEW.prepare_invoke();
+                call.key(shard.keys.checks())
+                    .arg(shard.keys.prefix())
+                    .arg(source)
+                    .arg(GROUP)
+                    .arg(consumer)
+                    .arg(u64::try_from(shard.settings.lease().as_micros()).unwrap_or(u64::MAX));
+                for (job, epoch, entry) in batch {
+                    call.arg(job.as_str()).arg(format!("{:08x}", epoch.0)).arg(entry);
+                }
+                let lost: Vec<String> = call.invoke_async(&mut shard.commands()).await?;
+                for job in lost {
+                    warn!(job.id = job, "a running step lost its claim");
+                }
             }
         }
         Ok(())

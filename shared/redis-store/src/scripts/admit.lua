@@ -1,6 +1,6 @@
 -- Keeps and queues jobs, each with an outcome of its own. Repeating it after a lost answer changes nothing.
 -- ARGV 1 prefix, 2 idempotency key ttl ms, then for each job 8 values:
---   id, record, next kind, delay_us, created_us, workspace, digest of the idempotency key ('' = none), fingerprint
+--   id, record, lane, delay_us, created_us, workspace, digest of the idempotency key ('' = none), fingerprint
 -- Gives for each job 'c' (created), 'r' and the id of the same request, or 'u' and the id of another one.
 local p = ARGV[1]
 local outcomes, indexes = {}, {}
@@ -30,7 +30,7 @@ for at = 3, #ARGV, 8 do
       end
       index[#index + 1] = ARGV[at + 4]
       index[#index + 1] = id
-      enqueue(p, ARGV[at + 2], 'submit', id, string.sub(record, 3, 10), ARGV[at + 3])
+      enqueue(p, ARGV[at + 3] == '0' and 'r' or 'd', ARGV[at + 2], id, string.sub(record, 3, 10), ARGV[at + 3])
     end
   end
   outcomes[#outcomes + 1] = outcome

@@ -1,24 +1,31 @@
--- Claims messages of one ready stream: raises epoch and deliveries, gives the records as they were before.
--- KEYS 1 stream
+-- Claims messages of the lanes of one queue: raises epoch and deliveries, gives the records as they were before.
+-- KEYS the lanes' streams; which comes first is read first
 -- ARGV 1 prefix, 2 group, 3 consumer, 4 step, 5 mode, 6 count, then by mode:
---   read                      new messages
---   given   entry id epoch..  messages that a blocking read has brought
---   recover lease_ms suspects messages whose holder gave no sign for a lease; `suspects` 1 = one that was already
---                             redelivered may be taken, alone
--- Gives {more suspects wait, entry, id, record, entry, id, record, ...}
+--   read                          new messages
+--   given   lane entry id epoch.. messages that a blocking read has brought, each with the number of its stream; what
+--                                 is more than `count` is put back
+--   recover lease_ms suspects     messages whose holder gave no sign for a lease; `suspects` 1 = one that was already
+--                                 redelivered may be taken, alone
+-- Gives {more suspects wait, lane, entry, id, record, lane, entry, id, record, ...}
 --
 -- A message fits its record when record.epoch == message.epoch + deliveries: every claim raises both numbers, and
 -- whatever else changes a job raises the epoch alone, so that older messages fit no more (INV-9).
 local p, group, consumer, step, mode = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
 local count = tonumber(ARGV[6])
-local given, gone, suspects_left = {}, {}, 0
+local gone, suspects_left = {}, 0
 local out = {0}
 
-local function claim(entry, id, epoch)
+local function forget(lane, entry)
+  gone[lane] = gone[lane] or {}
+  table.insert(gone[lane], entry)
+end
+
+-- Claims one message, or drops it when it fits its record no more.
+local function claim(lane, entry, id, epoch)
   local key = p .. 'j:' .. id
   local record = redis.call('GET', key)
   if not record then
-    gone[#gone + 1] = entry
+    forget(lane, entry)
     return
   end
   if not is_known(record) then
@@ -29,40 +36,40 @@ local function claim(entry, id, epoch)
   local deliveries = tonumber(string.sub(record, 11, 14), 16)
   if held ~= tonumber(epoch, 16) + deliveries
     or (step ~= 'abandon' and is_terminal(string.sub(record, 2, 2))) then
-    gone[#gone + 1] = entry
+    forget(lane, entry)
     return
   end
   local mark = string.format('%08x%04x', held + 1, math.min(deliveries + 1, 65535))
   redis.call('SETRANGE', key, 2, mark)
+  out[#out + 1] = lane
   out[#out + 1] = entry
   out[#out + 1] = id
   out[#out + 1] = record
 end
 
-if mode == 'read' then
-  local reply = redis.call('XREADGROUP', 'GROUP', group, consumer, 'COUNT', count, 'STREAMS', KEYS[1], '>')
-  if reply then
-    for _, message in ipairs(reply[1][2]) do
-      claim(message[1], message[2][2], message[2][4])
-    end
+-- Claims at most `count` messages that nobody has read.
+local function read(lane, count)
+  local stream = KEYS[lane]
+  local reply = redis.call('XREADGROUP', 'GROUP', group, consumer, 'COUNT', count, 'STREAMS', stream, '>')
+  local messages = reply and reply[1][2] or {}
+  for _, message in ipairs(messages) do
+    claim(lane, message[1], message[2][2], message[2][4])
   end
-elseif mode == 'given' then
-  for i = 7, #ARGV, 3 do
-    claim(ARGV[i], ARGV[i + 1], ARGV[i + 2])
-  end
-else
-  local lease, may_take_suspect = tonumber(ARGV[7]), ARGV[8] == '1'
+  return #messages
+end
+
+-- Claims at most `count` messages that were left alone for a lease.
+local function recover(lane, count, lease, may_take_suspect)
+  local stream, taken = KEYS[lane], 0
   -- Look past the suspects that may not be taken now, or they would hide the innocent behind them.
-  local idle = redis.call('XPENDING', KEYS[1], group, 'IDLE', lease, '-', '+', count + 100)
-  local taken = 0
-  for _, pending in ipairs(idle) do
+  for _, pending in ipairs(redis.call('XPENDING', stream, group, 'IDLE', lease, '-', '+', count + 100)) do
     if taken >= count then
       break
     end
     local entry = pending[1]
-    local message = redis.call('XRANGE', KEYS[1], entry, entry)[1]
+    local message = redis.call('XRANGE', stream, entry, entry)[1]
     if not message then
-      gone[#gone + 1] = entry
+      forget(lane, entry)
     else
       local id, epoch = message[2][2], message[2][4]
       local mark = redis.call('GETRANGE', p .. 'j:' .. id, 10, 13)
@@ -70,8 +77,8 @@ else
       local is_suspect = deliveries >= 2
       if is_suspect and not may_take_suspect then
         suspects_left = suspects_left + 1
-      elseif #redis.call('XCLAIM', KEYS[1], group, consumer, lease, entry, 'JUSTID') == 1 then
-        claim(entry, id, epoch)
+      elseif #redis.call('XCLAIM', stream, group, consumer, lease, entry, 'JUSTID') == 1 then
+        claim(lane, entry, id, epoch)
         taken = taken + 1
         if is_suspect then
           may_take_suspect = false
@@ -79,10 +86,38 @@ else
       end
     end
   end
+  return taken, may_take_suspect
 end
-if #gone > 0 then
-  redis.call('XACK', KEYS[1], group, unpack(gone))
-  redis.call('XDEL', KEYS[1], unpack(gone))
+
+if mode == 'read' then
+  for lane = 1, #KEYS do
+    if count > 0 then
+      count = count - read(lane, count)
+    end
+  end
+elseif mode == 'given' then
+  for i = 7, #ARGV, 4 do
+    local lane, entry, id, epoch = tonumber(ARGV[i]), ARGV[i + 1], ARGV[i + 2], ARGV[i + 3]
+    if count > 0 then
+      count = count - 1
+      claim(lane, entry, id, epoch)
+    else
+      redis.call('XADD', KEYS[lane], '*', 'j', id, 'e', epoch)
+      forget(lane, entry)
+    end
+  end
+else
+  local lease, may_take_suspect, taken = tonumber(ARGV[7]), ARGV[8] == '1', 0
+  for lane = 1, #KEYS do
+    if count > 0 then
+      taken, may_take_suspect = recover(lane, count, lease, may_take_suspect)
+      count = count - taken
+    end
+  end
+end
+for lane, entries in pairs(gone) do
+  redis.call('XACK', KEYS[lane], group, unpack(entries))
+  redis.call('XDEL', KEYS[lane], unpack(entries))
 end
 out[1] = suspects_left
 return out

@@ -50,8 +50,8 @@ impl RealStore {
     pub async fn admit(&mut self, job: JobNumber, next: Next) -> Result<()> {
         let header = Header { state: State::Queued, epoch: 0, deliveries: 0 };
         let text = header_text(&header) + &body_text(&Record { header, attempts: 0, remote: 0 });
-        let (kind, _, delay) = next_arguments(next);
-        let arguments = [P, "1000", &id_of(job), &text, kind, delay, "1", "w", "", ""];
+        let (_, lane, delay) = next_arguments(next);
+        let arguments = [P, "1000", &id_of(job), &text, lane, delay, "1", "w", "", ""];
         self.call(script!("admit.lua"), &[&format!("{P}d")], &arguments).await.map(drop)
     }
 
@@ -75,7 +75,7 @@ impl RealStore {
                 let mut parts = message.list().into_iter();
                 let entry = parts.next().context("no entry")?.text();
                 let fields = parts.next().context("no fields")?.list();
-                given.extend([entry, fields[1].text(), fields[3].text()]);
+                given.extend(["1".to_owned(), entry, fields[1].text(), fields[3].text()]);
             }
         }
         let given: Vec<&str> = given.iter().map(String::as_str).collect();
@@ -257,11 +257,11 @@ impl RealStore {
         let reply = self.call(script!("claim.lua"), &[&stream(step)], &arguments).await?.list();
         let suspects = reply.first().context("no count")?.text().parse()?;
         let mut taken = Vec::new();
-        for claimed in reply.get(1..).unwrap_or_default().chunks(3) {
-            let entry = claimed[0].text();
+        for claimed in reply.get(1..).unwrap_or_default().chunks(4) {
+            let entry = claimed[1].text();
             let (_, job, epoch) =
                 entries.iter().find(|(other, ..)| *other == entry).context("an unknown entry")?;
-            let record = self::claimed(record_of(&claimed[2].text())?);
+            let record = self::claimed(record_of(&claimed[3].text())?);
             taken.push(Taken { job: *job, source: Source::Stream(step, *epoch), record });
         }
         Ok((suspects, taken))
