@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use atelier_domain::ids::JobId;
-use atelier_domain::operation::Step;
 use atelier_domain::ports::{Admission, Idempotency, NewJob, StoreUnavailable};
 use redis::AsyncCommands;
 use tokio::sync::{mpsc, oneshot};
@@ -74,7 +73,7 @@ async fn admit_batch(redis: &Redis, batch: &[(usize, &NewJob)]) -> Result<Vec<Ou
         let delay_us = settle::micros_between(created_at, job.due_at.unwrap_or(created_at));
         call.arg(job.id.as_str())
             .arg(record::whole(job).map_err(unavailable)?)
-            .arg(lanes::of(Step::Submit, job.body.spec.priority))
+            .arg(lanes::of_submit(job.body.spec.priority))
             .arg(delay_us)
             .arg(created_at.as_microsecond())
             .arg(job.body.workspace_id.as_str());

@@ -51,6 +51,8 @@ async fn look(redis: &Redis, shard: &Shard) -> RedisResult<Audit> {
     let mut due = HashSet::new();
     let checks: Vec<String> = connection.zrange(shard.keys.checks(), 0, -1).await?;
     due.extend(checks.into_iter().map(|id| (Step::Check, id)));
+    let deliveries: Vec<String> = connection.zrange(shard.keys.deliveries(), 0, -1).await?;
+    due.extend(deliveries.into_iter().map(|id| (Step::Deliver, id)));
     let delayed: Vec<String> = connection.zrange(shard.keys.due(), 0, -1).await?;
     for member in delayed {
         if let Some((lane, id)) = member.split_once(':')

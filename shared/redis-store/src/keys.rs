@@ -7,8 +7,9 @@
 //! | `{q0}:j:<job>` | string | 70-byte header and a body, see [`crate::record`] | until the job has ended, then `retention_s` |
 //! | `{q0}:s:<lane>` | stream, group `g` | ready work of a lane; one entry a message: `j` job id, `e` epoch | an entry until its verdict |
 //! | `{q0}:c` | sorted set | waiting jobs by the time of their next check in microseconds; a taken check stays in it with its lease's end as score | a member until its verdict |
+//! | `{q0}:v` | sorted set | finished jobs whose results are to be stored, by when their links end, in microseconds less 8e15: before all times; a taken one stays in it with its lease's end as score | a member until its verdict |
 //! | `{q0}:d` | sorted set | other steps that are not due yet, as `<lane>:<job>`, by time in microseconds | a member until promoted |
-//! | `{q0}:wc`, `{q0}:wd` | list of 0 or 1 | wake token: the head of `c` or `d` has moved forward | until somebody takes it |
+//! | `{q0}:wc`, `{q0}:wd`, `{q0}:wv` | list of 0 or 1 | wake token: the head of `c` or `d` has moved forward, something is ready in `v` | until somebody takes it |
 //! | `{q0}:i:<digest>` | string | idempotency key -> job id and request digest | `idempotency_ttl_s` |
 //! | `{q0}:x:<workspace>` | sorted set | jobs of a workspace by admission time | a member as long as its record, and then until the next index repair |
 //! | `{q0}:u:<workspace>` | sorted set | its uncertain jobs by the time they became so, in ms | a member as long as its job is uncertain |
@@ -98,7 +99,7 @@ impl Keys {
         format!("{}j:{id}", self.prefix)
     }
 
-    /// The ready stream of a lane. Checks have none: their due set is their queue.
+    /// The ready stream of a lane. Checks and deliveries have none: their due set is their queue.
     pub(crate) fn stream(&self, lane: Lane) -> String {
         format!("{}s:{lane}", self.prefix)
     }
@@ -111,6 +112,16 @@ impl Keys {
     /// Wake list of the due set of checks.
     pub fn checks_wake(&self) -> String {
         format!("{}wc", self.prefix)
+    }
+
+    /// The due set of deliveries.
+    pub fn deliveries(&self) -> String {
+        format!("{}v", self.prefix)
+    }
+
+    /// Wake list of the due set of deliveries.
+    pub fn deliveries_wake(&self) -> String {
+        format!("{}wv", self.prefix)
     }
 
     /// The due set of all other steps.

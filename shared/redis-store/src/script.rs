@@ -58,6 +58,11 @@ script!(
     "scripts/forget.lua"
 );
 script!(
+    /// Moves deliveries from the stream of an earlier version.
+    ADOPT,
+    "scripts/adopt.lua"
+);
+script!(
     /// Makes a check due at once.
     HASTEN,
     "scripts/hasten.lua"

@@ -34,6 +34,8 @@ pub(crate) enum Source {
     },
     /// A member of the due set of checks.
     Checks,
+    /// A member of the due set of deliveries.
+    Deliveries,
     /// No claim: a change from outside, such as a cancel.
     Outside,
 }
@@ -44,6 +46,7 @@ impl Source {
         match self {
             Self::Stream { lane, entry } => (format!("s:{lane}"), entry.clone()),
             Self::Checks => ("c".to_owned(), String::new()),
+            Self::Deliveries => ("v".to_owned(), String::new()),
             Self::Outside => ("x".to_owned(), String::new()),
         }
     }
@@ -93,11 +96,10 @@ impl Verdict {
         retention: Duration,
         now: Timestamp,
     ) -> Result<Self, record::RecordError> {
-        let priority = after.body.spec.priority;
         let (kind, lane, delay_us) = match next {
-            Next::Nothing => ("n", "-", 0),
-            Next::Now(step) => ("r", lanes::of(*step, priority), 0),
-            Next::At(step, due) => ("d", lanes::of(*step, priority), micros_between(now, *due)),
+            Next::Nothing => ("n", "-".into(), 0),
+            Next::Now(step) => ("r", lanes::word(*step, after), 0),
+            Next::At(step, due) => ("d", lanes::word(*step, after), micros_between(now, *due)),
         };
         let has_ended = after.state.is_terminal();
         let (ttl_ms, assets) =

@@ -49,7 +49,7 @@ async fn an_idle_worker_stops_at_once_although_it_blocks() {
     assert!(process.stop().await < Duration::from_secs(5));
     // Nothing of it stays in Redis.
     let mut raw = redis::Client::open(fixture.server.url()).unwrap().get_connection().unwrap();
-    for step in ["submit", "deliver", "reconcile", "abandon"] {
+    for step in ["submit-high", "submit", "submit-low", "reconcile", "abandon"] {
         let stream = format!("{{q0}}:s:{step}");
         let consumers: Vec<redis::Value> =
             redis::cmd("XINFO").arg("CONSUMERS").arg(stream).arg("g").query(&mut raw).unwrap();

@@ -19,6 +19,7 @@ mod priorities;
 mod redis_groups;
 #[path = "../../../deploy/dev/src/redis_server.rs"]
 mod redis_server;
+mod rescue;
 mod scale;
 mod secure;
 mod spool;

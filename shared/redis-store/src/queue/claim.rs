@@ -80,11 +80,7 @@ impl RedisClaim {
 
     /// Gives the step back untouched, for another process to do now.
     pub(crate) async fn release(&self) {
-        let next = match self.source {
-            Source::Stream { .. } => Next::Now(self.engine.step),
-            Source::Checks | Source::Outside => Next::Now(Step::Check),
-        };
-        if let Err(reason) = self.settle(self.job.clone(), next).await {
+        if let Err(reason) = self.settle(self.job.clone(), Next::Now(self.engine.step)).await {
             warn!(job.id = %self.job.id, error = %reason, "a step could not be given back; its lease will end");
         }
     }

@@ -1,4 +1,4 @@
-//! Where claims come from: a ready stream, or the due set of checks.
+//! Where claims come from: ready streams, or a due set.
 
 use std::time::Duration;
 
@@ -7,8 +7,8 @@ use atelier_domain::operation::Step;
 use redis::aio::MultiplexedConnection;
 use redis::{FromRedisValue, RedisResult, Value};
 
+use super::due_set::DueSet;
 use super::reader::Leave;
-use crate::clock::{Alarm, time_to};
 use crate::connect::Shard;
 use crate::keys::GROUP;
 use crate::lanes::{self, Lane};
@@ -41,30 +41,28 @@ pub(crate) struct Feed {
     consumer: String,
     has_groups: bool,
     blocking: Option<(MultiplexedConnection, i64)>,
-    alarm: Alarm,
-    next_check_in: Option<Duration>,
+    set: Option<DueSet>,
 }
 
 impl Feed {
     pub(crate) fn new(shard: Shard, step: Step, consumer: String) -> Self {
-        let alarm = Alarm::new(shard.clone(), shard.keys.checks_wake());
-        Self { shard, step, consumer, has_groups: false, blocking: None, alarm, next_check_in: None }
+        let set = DueSet::of(&shard, step);
+        Self { shard, step, consumer, has_groups: false, blocking: None, set }
     }
 
     /// Claims up to `count` steps that are ready now.
     pub(crate) async fn fetch(&mut self, count: usize, may_take_suspect: bool) -> RedisResult<Fetched> {
-        if self.step == Step::Check {
-            return self.take_checks(count, may_take_suspect).await;
+        if let Some(set) = &mut self.set {
+            return set.take(count, may_take_suspect).await;
         }
         self.ensure_groups().await?;
         let lanes = lanes::drawn(self.step, rand::random());
         self.claim(&lanes, "read", count, &[]).await
     }
 
-    /// Claims up to `count` steps whose holder gave no sign for a lease. The due set of checks needs no such look:
-    /// a dead poller's checks fall due by themselves.
+    /// Claims up to `count` steps whose holder gave no sign for a lease. A due set needs no such look.
     pub(crate) async fn recover(&mut self, count: usize, may_take_suspect: bool) -> RedisResult<Fetched> {
-        if self.step == Step::Check {
+        if self.set.is_some() {
             return Ok(Fetched::default());
         }
         self.ensure_groups().await?;
@@ -82,12 +80,8 @@ impl Feed {
         longest: Duration,
         leave: &Leave<'_>,
     ) -> RedisResult<Fetched> {
-        if self.step == Step::Check {
-            let pause = self.next_check_in.unwrap_or(longest).min(longest);
-            tokio::select! {
-                () = leave.asked() => {}
-                () = self.alarm.sleep(pause) => {}
-            }
+        if let Some(set) = &mut self.set {
+            set.wait(longest, leave).await;
             return Ok(Fetched::default());
         }
         let given = self.blocking_read(count, longest.min(self.shard.settings.block()), leave).await?;
@@ -157,30 +151,6 @@ impl Feed {
             let Some(lane) = number.checked_sub(1).and_then(|place| lanes.get(place)) else { continue };
             fetched.claimed.push(Claimed {
                 source: Source::Stream { lane, entry: String::from_redis_value(entry)? },
-                id: String::from_redis_value(id)?,
-                record: Vec::<u8>::from_redis_value(record)?,
-            });
-        }
-        Ok(fetched)
-    }
-
-    async fn take_checks(&mut self, count: usize, may_take_suspect: bool) -> RedisResult<Fetched> {
-        let lease_us = self.shard.settings.lease().as_micros().to_string();
-        let mut call = script::TAKE.prepare_invoke();
-        call.key(self.shard.keys.checks())
-            .arg(self.shard.keys.prefix())
-            .arg(count)
-            .arg(lease_us)
-            .arg(if may_take_suspect { "1" } else { "0" });
-        let reply: Vec<Value> = self.shard.run(&call).await?;
-        let mut values = reply.into_iter();
-        let suspects: i64 = values.next().map(i64::from_redis_value).transpose()?.unwrap_or(0);
-        let (now, next) = (values.next().unwrap_or(Value::Nil), values.next().unwrap_or(Value::Nil));
-        self.next_check_in = time_to(&now, &next);
-        let mut fetched = Fetched { claimed: Vec::new(), has_suspects: suspects > 0 };
-        while let (Some(id), Some(record)) = (values.next(), values.next()) {
-            fetched.claimed.push(Claimed {
-                source: Source::Checks,
                 id: String::from_redis_value(id)?,
                 record: Vec::<u8>::from_redis_value(record)?,
             });

@@ -7,6 +7,7 @@
 
 mod backend;
 mod claim;
+mod due_set;
 mod feed;
 mod leases;
 mod reader;

@@ -42,12 +42,12 @@ impl Places {
     }
 
     /// The slots that a reader keeps while it waits for messages, out of those it has: a blocking read may bring as
-    /// many. The due set of checks gives nothing by itself; and with several shards, the others need theirs.
+    /// many. A due set gives nothing by itself; and with several shards, the others need theirs.
     fn kept_while_waiting(&self, step: Step, had: usize) -> usize {
         match step {
-            Step::Check => 0,
-            Step::Submit | Step::Deliver | Step::Reconcile | Step::Abandon if self.readers == 1 => had,
-            Step::Submit | Step::Deliver | Step::Reconcile | Step::Abandon => 1,
+            Step::Check | Step::Deliver => 0,
+            Step::Submit | Step::Reconcile | Step::Abandon if self.readers == 1 => had,
+            Step::Submit | Step::Reconcile | Step::Abandon => 1,
         }
     }
 }

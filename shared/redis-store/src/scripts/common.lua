@@ -24,37 +24,49 @@ local function is_known(record)
   return layout == 50 or layout == 49
 end
 
--- What this script has put into the due sets `c` and `d`; see `wake`.
-local added = {c = {}, d = {}}
+-- A delivery that may begin stands in the due set `v` before all times, by when the links to its results end.
+local BEFORE_ALL_US = 8e15
 
--- Enqueues what follows: 'n' nothing, 'r' ready now, 'd' due after `delay_us`. `step` is the step's word. A script that
--- enqueues calls `wake` before it ends.
-local function enqueue(p, kind, step, id, epoch, delay_us)
+-- What this script has put into the due sets; see `wake`.
+local added = {c = {}, d = {}, v = {}}
+
+-- Enqueues what follows: 'n' nothing, 'r' ready now, 'd' due after `delay_us`. `lane` is the step's; that of a delivery
+-- is `deliver@` and the second in which its links end. A script that enqueues calls `wake` before it ends.
+local function enqueue(p, kind, lane, id, epoch, delay_us)
   if kind == 'n' then
     return
   end
-  if step == 'check' then
+  if lane == 'check' then
     local delay = kind == 'd' and tonumber(delay_us) or 0
     redis.call('ZADD', p .. 'c', digits(now_us() + delay), id)
     added.c[id] = true
+  elseif kind == 'r' and string.sub(lane, 1, 7) == 'deliver' then
+    -- An earlier version did not say when; an hour is what most links have.
+    local end_us = (tonumber(string.sub(lane, 9)) or math.floor(now_us() / 1000000) + 3600) * 1000000
+    redis.call('ZADD', p .. 'v', digits(end_us - BEFORE_ALL_US), id)
+    added.v[id] = true
   elseif kind == 'r' then
-    redis.call('XADD', p .. 's:' .. step, '*', 'j', id, 'e', epoch)
+    redis.call('XADD', p .. 's:' .. lane, '*', 'j', id, 'e', epoch)
   else
-    local member = step .. ':' .. id
+    local member = lane .. ':' .. id
     redis.call('ZADD', p .. 'd', digits(now_us() + tonumber(delay_us)), member)
     added.d[member] = true
   end
 end
 
--- Wakes the sleeping clock of a due set whose head this script has put there, if none has been told yet. Once a
--- script: what counts is the head that it leaves.
+-- Leaves a token for who sleeps until a member of a due set is due, unless one lies there.
+local function ring(p, name)
+  if redis.call('LLEN', p .. 'w' .. name) == 0 then
+    redis.call('RPUSH', p .. 'w' .. name, '1')
+  end
+end
+
+-- Wakes who sleeps over a due set whose head this script has put there. Once a script: what counts is the head that it
+-- leaves. Deliveries are due in any place of theirs.
 local function wake(p)
   for name, members in pairs(added) do
-    if next(members) then
-      local head = redis.call('ZRANGE', p .. name, 0, 0)[1]
-      if members[head] and redis.call('LLEN', p .. 'w' .. name) == 0 then
-        redis.call('RPUSH', p .. 'w' .. name, '1')
-      end
+    if next(members) and (name == 'v' or members[redis.call('ZRANGE', p .. name, 0, 0)[1]]) then
+      ring(p, name)
     end
   end
 end

@@ -2,7 +2,8 @@
 -- ARGV 1 prefix, 2 group, then for each verdict 7 values, and after them id and json of each of its assets:
 --   id, expected epoch (8 hex), entry, new header, new rest of the record ('' = as it is), delay_us, plan
 -- A plan is `source kind step ttl_ms ended assets indexes`; there are few different ones, so each is taken apart once.
---   source: 's:<lane>' a message of that stream, 'c' a check, 'x' not a claim (a cancel), 'k' keep the claim
+--   source: 's:<lane>' a message of that stream, 'c' a check, 'v' a delivery, 'x' not a claim (a cancel), 'k' keep the
+--     claim
 --   kind and step: what is enqueued, the step as its lane; ttl_ms: 0 = none; ended: 1 = tell those who wait; assets: how many there are
 --   indexes: '+u:acme' enters one, '-u:acme' leaves it, commas between; nothing where there is none
 -- Gives for each verdict 'ok' or the present record ('' when there is none): somebody else has changed the job (INV-9).
@@ -17,7 +18,7 @@ local function plan_of(text)
       string.match(text, '^(%S+) (%S+) (%S+) (%d+) (%d) (%d+) (%S*)$')
     plan = {
       source = source, kind = kind, step = step, ttl = ttl ~= '0' and ttl, has_ended = has_ended == '1',
-      assets = tonumber(assets), leaves_checks = source == 'c' and not (kind ~= 'n' and step == 'check'),
+      assets = tonumber(assets), leaves = source == 'v' or (source == 'c' and not (kind ~= 'n' and step == 'check')),
       stream = string.sub(source, 1, 2) == 's:', indexes = indexes
     }
     plans[text] = plan
@@ -64,12 +65,12 @@ while at <= #ARGV do
         acks[plan.source] = entries
       end
       entries[#entries + 1] = ARGV[at + 2]
-    elseif plan.leaves_checks then
-      redis.call('ZREM', p .. 'c', id)
+    elseif plan.leaves then
+      redis.call('ZREM', p .. plan.source, id)
     elseif plan.source == 'x' then
       redis.call('ZREM', p .. 'c', id)
-      redis.call('ZREM', p .. 'd', 'submit:' .. id, 'submit-high:' .. id, 'submit-low:' .. id, 'deliver:' .. id,
-        'reconcile:' .. id)
+      redis.call('ZREM', p .. 'v', id)
+      redis.call('ZREM', p .. 'd', 'submit:' .. id, 'submit-high:' .. id, 'submit-low:' .. id, 'reconcile:' .. id)
     end
     enqueue(p, plan.kind, plan.step, id, string.sub(header, 3, 10), ARGV[at + 5])
     if plan.has_ended then

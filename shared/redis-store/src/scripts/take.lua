@@ -1,15 +1,25 @@
--- Claims due checks. The due set is the lease queue: a taken member stays with its lease's end as score.
--- KEYS 1 due set of checks
--- ARGV 1 prefix, 2 count, 3 lease_us, 4 suspects (1 = one that was already redelivered may be taken)
+-- Claims what is due in a set that is a lease queue: a taken member stays with its lease's end as score.
+-- KEYS 1 due set: of checks, or of deliveries
+-- ARGV 1 prefix, 2 count, 3 lease_us, 4 suspects (1 = one that was already redelivered may be taken), 5 the state that
+--   a job must have
 -- Gives {suspects left, now_us, score of the next member or '', id, record, id, record, ...}, records as they were before
-local p, count, lease_us = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
+local p, count, lease_us, state = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), ARGV[5]
 local may_take_suspect, suspects_left = ARGV[4] == '1', 0
+local name = string.sub(KEYS[1], -1)
 local now = now_us()
 local out = {0, digits(now), ''}
-for _, id in ipairs(redis.call('ZRANGE', KEYS[1], '-inf', digits(now), 'BYSCORE', 'LIMIT', 0, count)) do
+
+-- What was due longest comes first: leases that have ended. Then what stands before all times.
+local due = redis.call('ZRANGE', KEYS[1], 0, digits(now), 'BYSCORE', 'LIMIT', 0, count)
+if name == 'v' and #due < count then
+  for _, id in ipairs(redis.call('ZRANGE', KEYS[1], '-inf', '(0', 'BYSCORE', 'LIMIT', 0, count - #due)) do
+    due[#due + 1] = id
+  end
+end
+for _, id in ipairs(due) do
   local key = p .. 'j:' .. id
   local record = redis.call('GET', key)
-  if not record or string.sub(record, 2, 2) ~= 'a' then
+  if not record or string.sub(record, 2, 2) ~= state then
     redis.call('ZREM', KEYS[1], id)
   elseif not is_known(record) then
     -- A build that can read it may come meanwhile.
@@ -37,5 +47,9 @@ out[1] = suspects_left
 local head = redis.call('ZRANGE', KEYS[1], 0, 0, 'WITHSCORES')
 if head[2] then
   out[3] = head[2]
+  if tonumber(head[2]) < 0 then
+    -- Others may have slots for what this one has left.
+    ring(p, name)
+  end
 end
 return out

@@ -28,7 +28,7 @@ const LEASE_MS: &str = "3600000";
 const LEASE_US: &str = "3600000000";
 /// A delay that only [`RealStore::make_due`] ends.
 const DELAY_US: &str = "3600000000";
-const STREAMS: [Step; 4] = [Step::Submit, Step::Deliver, Step::Reconcile, Step::Abandon];
+const STREAMS: [Step; 3] = [Step::Submit, Step::Reconcile, Step::Abandon];
 
 /// A Redis with the scripts.
 pub struct RealStore {
@@ -96,14 +96,20 @@ impl RealStore {
         self.claim(step, consumer, "recover", count, &[LEASE_MS, flag(may_take_suspect)]).await
     }
 
-    pub async fn take(&mut self, count: usize, may_take_suspect: bool) -> Result<(usize, Vec<Taken>)> {
-        let arguments = [P, &count.to_string(), LEASE_US, flag(may_take_suspect)];
-        let reply = self.call(script!("take.lua"), &[&format!("{P}c")], &arguments).await?.list();
+    pub async fn take(
+        &mut self,
+        source: Source,
+        count: usize,
+        may_take_suspect: bool,
+    ) -> Result<(usize, Vec<Taken>)> {
+        let (set, state) = if source == Source::Deliveries { ("v", "d") } else { ("c", "a") };
+        let arguments = [P, &count.to_string(), LEASE_US, flag(may_take_suspect), state];
+        let reply = self.call(script!("take.lua"), &[&format!("{P}{set}")], &arguments).await?.list();
         let suspects = reply.first().context("no count")?.text().parse()?;
         let mut taken = Vec::new();
         for pair in reply.get(3..).unwrap_or_default().chunks(2) {
             let record = claimed(record_of(&pair[1].text())?);
-            taken.push(Taken { job: number_of(&pair[0].text())?, source: Source::Checks, record });
+            taken.push(Taken { job: number_of(&pair[0].text())?, source, record });
         }
         Ok((suspects, taken))
     }
@@ -118,6 +124,7 @@ impl RealStore {
                     (format!("s:{step}"), entry.unwrap_or_else(|| "1-1".to_owned()))
                 }
                 Source::Checks => ("c".to_owned(), String::new()),
+                Source::Deliveries => ("v".to_owned(), String::new()),
                 Source::Outside => ("x".to_owned(), String::new()),
                 Source::Keep => ("k".to_owned(), String::new()),
             };
@@ -149,6 +156,7 @@ impl RealStore {
                 let entry = self.entry(step, claim.job, epoch).await?;
                 (format!("s:{step}"), entry.unwrap_or_else(|| "1-1".to_owned()))
             }
+            Source::Deliveries => ("v".to_owned(), String::new()),
             Source::Checks | Source::Outside | Source::Keep => ("c".to_owned(), String::new()),
         };
         let epoch = format!("{:08x}", claim.record.header.epoch);
@@ -190,9 +198,14 @@ impl RealStore {
     pub async fn make_due(&mut self, step: Step, job: JobNumber) -> Result<()> {
         let (set, member) = match step {
             Step::Check => (format!("{P}c"), id_of(job)),
-            step => (format!("{P}d"), format!("{step}:{}", id_of(job))),
+            step => (format!("{P}d"), format!("{}:{}", lane(step), id_of(job))),
         };
         self.redis.ask(&["ZADD", &set, "XX", "0", &member]).await.map(drop)
+    }
+
+    /// The lease of a delivery passes.
+    pub async fn lapse_delivery(&mut self, job: JobNumber) -> Result<()> {
+        self.redis.ask(&["ZADD", &format!("{P}v"), "XX", "0", &id_of(job)]).await.map(drop)
     }
 
     /// Everything that is there. Members of due sets that are due are all alike from here on, as in the model.
@@ -223,17 +236,19 @@ impl RealStore {
             }
             store.streams.insert(step, messages);
         }
-        for set in ["c", "d"] {
+        for set in ["c", "d", "v"] {
             let key = format!("{P}{set}");
             let reply = self.redis.ask(&["ZRANGE", &key, "0", "-1", "WITHSCORES"]).await?.list();
             for pair in reply.chunks(2) {
                 let member = pair[0].text();
                 let is_due = pair[1].text().parse::<f64>()? <= self.now_us;
-                let (step, id) = member.split_once(':').unwrap_or(("check", &member));
-                let job = number_of(id)?;
-                match step.parse::<Step>().ok().context("an unknown step")? {
-                    Step::Check => store.checks.insert(job, is_due),
-                    step => store.delayed.insert((step, job), is_due),
+                match member.split_once(':') {
+                    None if set == "v" => store.deliveries.insert(number_of(&member)?, is_due),
+                    None => store.checks.insert(number_of(&member)?, is_due),
+                    Some((lane, id)) => {
+                        let step = lane.split('@').next().and_then(|step| step.parse().ok());
+                        store.delayed.insert((step.context("an unknown step")?, number_of(id)?), is_due)
+                    }
                 };
                 let score = if is_due { "0" } else { FAR };
                 self.redis.ask(&["ZADD", &key, "XX", score, &member]).await?;
@@ -345,8 +360,15 @@ fn number_of(id: &str) -> Result<JobNumber> {
 fn next_arguments(next: Next) -> (&'static str, &'static str, &'static str) {
     match next {
         Next::Nothing => ("n", "-", "0"),
-        Next::Now(step) => ("r", step.as_str(), "0"),
-        Next::Later(step) => ("d", step.as_str(), DELAY_US),
+        Next::Now(step) => ("r", lane(step), "0"),
+        Next::Later(step) => ("d", lane(step), DELAY_US),
+    }
+}
+
+fn lane(step: Step) -> &'static str {
+    match step {
+        Step::Deliver => "deliver@1790000000",
+        Step::Submit | Step::Check | Step::Reconcile | Step::Abandon => step.as_str(),
     }
 }
 

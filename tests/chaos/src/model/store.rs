@@ -46,6 +46,8 @@ pub struct Store {
     pub streams: BTreeMap<Step, Vec<Message>>,
     /// Whether a check is due; one that is not waits for its time or for the end of a lease.
     pub checks: BTreeMap<JobNumber, bool>,
+    /// The same for deliveries.
+    pub deliveries: BTreeMap<JobNumber, bool>,
     /// The same for all other steps.
     pub delayed: BTreeMap<(Step, JobNumber), bool>,
     pub hastened: BTreeSet<JobNumber>,
@@ -57,6 +59,7 @@ pub enum Source {
     /// The message of this epoch.
     Stream(Step, u32),
     Checks,
+    Deliveries,
     Outside,
     /// The claim is kept.
     Keep,
@@ -194,28 +197,39 @@ impl Store {
         (suspects_left, claimed)
     }
 
-    /// `take.lua`.
-    pub fn take(&mut self, rules: Rules, count: usize, may_take_suspect: bool) -> (usize, Vec<Taken>) {
+    /// `take.lua` on the due set that is the source.
+    pub fn take(
+        &mut self,
+        rules: Rules,
+        source: Source,
+        count: usize,
+        may_take_suspect: bool,
+    ) -> (usize, Vec<Taken>) {
         let (mut may_take_suspect, mut suspects_left, mut taken) = (may_take_suspect, 0, Vec::new());
+        let (set, state) = match source {
+            Source::Deliveries => (&mut self.deliveries, State::Delivering),
+            Source::Checks | Source::Stream(..) | Source::Outside | Source::Keep => {
+                (&mut self.checks, State::Awaiting)
+            }
+        };
         let due: Vec<JobNumber> =
-            self.checks.iter().filter(|(_, is_due)| **is_due).map(|(job, _)| *job).take(count).collect();
+            set.iter().filter(|(_, is_due)| **is_due).map(|(job, _)| *job).take(count).collect();
         for job in due {
-            let Some(record) =
-                self.records.get_mut(&job).filter(|record| record.header.state == State::Awaiting)
+            let Some(record) = self.records.get_mut(&job).filter(|record| record.header.state == state)
             else {
-                self.checks.remove(&job);
+                set.remove(&job);
                 continue;
             };
             let is_suspect = record.header.deliveries >= 2;
             if is_suspect && !may_take_suspect {
                 suspects_left += 1;
-                self.checks.insert(job, false);
+                set.insert(job, false);
                 continue;
             }
             may_take_suspect &= !is_suspect;
             raise(rules, record);
-            taken.push(Taken { job, source: Source::Checks, record: *record });
-            self.checks.insert(job, false);
+            taken.push(Taken { job, source, record: *record });
+            set.insert(job, false);
         }
         (suspects_left, taken)
     }
@@ -243,9 +257,15 @@ impl Store {
             Source::Checks if !matches!(verdict.next, Next::Now(Step::Check) | Next::Later(Step::Check)) => {
                 self.checks.remove(&job);
             }
+            Source::Deliveries => {
+                self.deliveries.remove(&job);
+            }
             Source::Outside => {
                 self.checks.remove(&job);
-                self.delayed.retain(|(step, other), _| *other != job || *step == Step::Abandon);
+                self.deliveries.remove(&job);
+                // Deliveries go when they fall due: their names have the end of their links in them.
+                let stays = |step: Step| matches!(step, Step::Abandon | Step::Deliver);
+                self.delayed.retain(|(step, other), _| *other != job || stays(*step));
             }
             Source::Stream(step, epoch) => self.drop_message(step, job, epoch),
             Source::Checks | Source::Keep => {}
@@ -261,6 +281,9 @@ impl Store {
         match claim.source {
             Source::Checks => {
                 self.checks.entry(claim.job).and_modify(|is_due| *is_due = false);
+            }
+            Source::Deliveries => {
+                self.deliveries.entry(claim.job).and_modify(|is_due| *is_due = false);
             }
             Source::Stream(step, epoch) => {
                 // XCLAIM leaves alone what nobody has read.
@@ -318,6 +341,11 @@ impl Store {
         }
     }
 
+    /// The lease of a delivery passes.
+    pub fn lapse_delivery(&mut self, job: JobNumber) {
+        self.deliveries.entry(job).and_modify(|is_due| *is_due = true);
+    }
+
     /// Time passes for one member of a due set: it is due.
     pub fn make_due(&mut self, step: Step, job: JobNumber) {
         match step {
@@ -336,7 +364,8 @@ impl Store {
             self.streams.iter().any(|(step, messages)| *step != Step::Abandon && messages.iter().any(fits));
         let is_delayed = self.delayed.keys().any(|(step, other)| *other == job && *step != Step::Abandon);
         let has_check = record.header.state == State::Awaiting && self.checks.contains_key(&job);
-        has_message || is_delayed || has_check
+        let has_delivery = record.header.state == State::Delivering && self.deliveries.contains_key(&job);
+        has_message || is_delayed || has_check || has_delivery
     }
 
     fn claim(&mut self, rules: Rules, step: Step, job: JobNumber, epoch: u32) -> Option<Taken> {
@@ -360,6 +389,9 @@ impl Store {
             }
             Next::Later(Step::Check) => {
                 self.checks.insert(job, false);
+            }
+            Next::Now(Step::Deliver) => {
+                self.deliveries.insert(job, true);
             }
             Next::Now(step) => {
                 let message = Message { job, epoch, holder: None, is_lapsed: false };

@@ -148,6 +148,7 @@ impl System {
             && self.actors.iter().all(|phase| *phase == Phase::Idle)
             && self.store.streams.values().all(Vec::is_empty)
             && self.store.delayed.is_empty()
+            && self.store.deliveries.is_empty()
     }
 
     /// The promises that the way from `self` to `later` breaks.
@@ -201,6 +202,7 @@ impl System {
             Phase::Idle if actor == POLLER => self.take_a_check(found),
             Phase::Idle => {
                 self.read(actor, found);
+                self.take_a_delivery(actor, found);
                 if self.rules().has(Rule::OthersRecover) {
                     self.recover(actor, found);
                 }
@@ -291,7 +293,7 @@ impl System {
         for job in self.store.checks.keys() {
             let take = |system: &mut Self| {
                 system.store.checks.insert(*job, true);
-                let (_, taken) = system.store.take(system.rules(), 1, true);
+                let (_, taken) = system.store.take(system.rules(), Source::Checks, 1, true);
                 taken
             };
             self.progress(found, format!("the poller takes the check of job {job}"), |system| {
@@ -300,6 +302,33 @@ impl System {
             });
             let told = || format!("the poller takes the check of job {job}, but the answer is lost");
             self.chance(found, told, |system| drop(take(system)));
+        }
+    }
+
+    fn take_a_delivery(&self, actor: Consumer, found: &mut Vec<Successor>) {
+        for job in self.store.deliveries.keys() {
+            let holder = self.actors.iter().position(|phase| phase.claims(*job, Source::Deliveries));
+            let is_left = self.store.records.get(job).is_some_and(|record| record.header.deliveries > 0);
+            if is_left && !self.rules().has(Rule::OthersRecover) {
+                continue;
+            }
+            let take = |system: &mut Self| {
+                system.store.deliveries.insert(*job, true);
+                let (_, taken) = system.store.take(system.rules(), Source::Deliveries, 1, true);
+                taken
+            };
+            let hold = |system: &mut Self| {
+                let taken = take(system);
+                system.hold(actor, taken);
+            };
+            let told = format!("{} takes the delivery of job {job}", name(actor));
+            match holder {
+                None => {
+                    self.progress(found, told.clone(), hold);
+                    self.chance(found, || told + ", but the answer is lost", |system| drop(take(system)));
+                }
+                Some(_) => self.chance(found, || told + " from one who stalls", hold),
+            }
         }
     }
 
@@ -320,6 +349,7 @@ impl System {
         };
         let step = match source {
             Source::Stream(step, _) => step,
+            Source::Deliveries => Step::Deliver,
             Source::Checks | Source::Outside | Source::Keep => Step::Check,
         };
         if record.header.deliveries > MAX_DELIVERIES && !state.is_terminal() {
@@ -578,6 +608,7 @@ impl System {
     /// Forgets what makes no difference: times, and who held what is held no more.
     fn forget(&mut self) {
         self.store.checks.values_mut().for_each(|is_due| *is_due = false);
+        self.store.deliveries.values_mut().for_each(|is_due| *is_due = false);
         self.store.delayed.values_mut().for_each(|is_due| *is_due = false);
         for (step, messages) in &mut self.store.streams {
             for message in messages {
