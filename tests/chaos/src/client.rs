@@ -125,7 +125,8 @@ impl Client {
         Ok(order.send().await?.status())
     }
 
-    async fn accept(&self, key: &str, order: &Value) -> Result<String> {
+    /// Sends any order under this key until it is answered; the id of the job.
+    pub async fn accept(&self, key: &str, order: &Value) -> Result<String> {
         let url = format!("{}/api/v1/media/jobs", self.base);
         let send = || self.http.post(&url).header("Idempotency-Key", key).json(order);
         let job = self.persist(send).await?;

@@ -118,6 +118,11 @@ impl Fleet {
         self.members.iter().flat_map(|member| &member.links).for_each(|link| link.set(Weather::Clear));
     }
 
+    /// Every record and queue.
+    pub async fn audit(&self) -> Result<Audit> {
+        Ok(audit::run(&self.store).await?)
+    }
+
     /// Every record and queue, once nothing is left in the queues; the caller sets the limit.
     pub async fn at_rest(&self) -> Result<Audit> {
         loop {
