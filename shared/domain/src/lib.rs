@@ -14,6 +14,7 @@ pub mod job;
 pub mod ledger;
 pub mod money;
 pub mod operation;
+pub mod pause;
 pub mod policy;
 pub mod ports;
 pub mod request;

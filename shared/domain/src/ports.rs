@@ -5,6 +5,7 @@ mod assets;
 mod callbacks;
 mod claims;
 mod jobs;
+mod pauses;
 mod providers;
 mod spool;
 mod telemetry;
@@ -20,6 +21,7 @@ pub use claims::{Claim, ClaimError, Next, StepHandler};
 pub use jobs::{
     Admission, Among, CancelOutcome, Idempotency, JobFilter, JobStore, NewJob, Page, StoreUnavailable,
 };
+pub use pauses::{Held, Pauses};
 pub use providers::{
     Abandoned, Checked, CredentialError, Credentials, FetchError, Fetched, Fetcher, Finished, FinishedOutput,
     InputForms, MediaProvider, PreparedInput, ProviderKey, Providers, SubmitCall, Submitted,

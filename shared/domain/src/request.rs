@@ -7,6 +7,7 @@ mod input;
 mod nearest;
 mod operator;
 mod options;
+mod pause;
 mod problem;
 
 use std::collections::BTreeMap;
@@ -30,6 +31,7 @@ pub use attachment::Attachment;
 pub use input::check_input_asset;
 pub use nearest::nearest;
 pub use operator::{SELECTION_LIMIT, Selection, parse_resolution, parse_selection};
+pub use pause::{Asker, parse_pause};
 pub use problem::FieldError;
 
 /// The fields of a request, in the order of the documentation.

@@ -14,6 +14,8 @@
 //! | `{q0}:x:<workspace>` | sorted set | jobs of a workspace by admission time | a member as long as its record, and then until the next index repair |
 //! | `{q0}:u:<workspace>` | sorted set | its uncertain jobs by the time they became so, in ms | a member as long as its job is uncertain |
 //! | `{q0}:l:<workspace>` | sorted set | its dead letters (jobs that failed as `exhausted`) by their end in ms | a member until replayed or purged, else as long as its record and until the next repair |
+//! | `{q0}:z` | hash | pauses: scope `<workspace>/<provider>/<operation>`, `*` for any -> since when, by whom and why, as JSON | a field until it is resumed |
+//! | `{q0}:k:<scope>` | sorted set | what a pause holds back, as `<lane>:<job>`, by when it came; each stands in `d`, too, for the end of its time to start | until resumed |
 //! | `{q0}:a:<asset>` | string | asset as JSON | `retention_s` |
 //! | `{q0}:b:<job>:<epoch>:<index>` | string | bytes of a paid reply that the asset store does not have yet | until stored, at most `retention_s` |
 //! | `{q0}:h:<job>` | string | a callback has made the job's check due | `retention_s` |
@@ -38,6 +40,7 @@
 //! | `core:apalis:queues:list` | sorted set | the queues of this Redis, here one | for ever |
 
 use atelier_domain::ids::{AssetId, JobId, WorkspaceId};
+use atelier_domain::pause::PauseScope;
 use atelier_domain::ports::Among;
 use sha2::{Digest, Sha256};
 
@@ -156,6 +159,16 @@ impl Keys {
     /// What all indexes of workspaces match, for `SCAN`.
     pub fn all_indexes(&self) -> String {
         format!("{}[xul]:*", self.prefix)
+    }
+
+    /// The pauses.
+    pub(crate) fn pauses(&self) -> String {
+        format!("{}z", self.prefix)
+    }
+
+    /// What a pause holds back.
+    pub(crate) fn held_by(&self, scope: &PauseScope) -> String {
+        format!("{}k:{scope}", self.prefix)
     }
 
     /// An asset.

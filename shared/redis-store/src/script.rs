@@ -63,6 +63,11 @@ script!(
     "scripts/adopt.lua"
 );
 script!(
+    /// Queues what a pause has held back.
+    RESUME,
+    "scripts/resume.lua"
+);
+script!(
     /// Makes a check due at once.
     HASTEN,
     "scripts/hasten.lua"

@@ -7,6 +7,7 @@ use atelier_domain::Timestamp;
 use atelier_domain::asset::Asset;
 use atelier_domain::ids::JobId;
 use atelier_domain::job::{Epoch, Job};
+use atelier_domain::pause::PauseScope;
 use atelier_domain::ports::Next;
 use atelier_domain::state::State;
 use redis::{RedisError, RedisResult};
@@ -122,6 +123,29 @@ impl Verdict {
     pub(crate) fn indexed(mut self, before: &Job, after: &Job) -> Self {
         self.plan.push_str(&indexes(before, after));
         self
+    }
+
+    /// Ends a claim by holding the job back under a pause, until that ends or the job's time to start does.
+    pub(crate) fn parking(
+        expected: Epoch,
+        after: &Job,
+        extent: Extent,
+        scope: &PauseScope,
+        source: &Source,
+        now: Timestamp,
+    ) -> Result<Self, record::RecordError> {
+        let (source, entry) = source.in_plan();
+        let lane = lanes::of_submit(after.body.spec.priority);
+        Ok(Self {
+            id: after.id.clone(),
+            expected,
+            entry,
+            header: record::header(after)?,
+            rest: rest_of(after, extent)?,
+            delay_us: micros_between(now, after.body.spec.start_deadline),
+            plan: format!("{source} p {lane} 0 0 0 {scope}"),
+            assets: Vec::new(),
+        })
     }
 
     /// Writes `job` and keeps the claim on it.

@@ -14,6 +14,7 @@ mod harness;
 mod layout;
 mod lifecycle;
 mod listing;
+mod pauses;
 mod priorities;
 #[path = "../../../deploy/dev/src/redis_groups.rs"]
 mod redis_groups;

@@ -10,11 +10,14 @@ use atelier_domain::ids::{AssetId, JobId};
 use atelier_domain::job::Epoch;
 use atelier_domain::operation::Step;
 use atelier_domain::policy::{Policy, Polling};
-use atelier_domain::ports::{Admission, CancelOutcome, Idempotency, JobFilter, JobStore, NewJob, Spool};
+use atelier_domain::ports::{
+    Admission, CancelOutcome, Idempotency, JobFilter, JobStore, NewJob, Pauses, Spool,
+};
 use atelier_domain::secret::Secret;
 use atelier_domain::state::State;
 use atelier_redis_store::{
-    ControlOptions, ControlQueue, ControlTask, RedisSpool, RedisStoreSettings, preflight, run_control,
+    ControlOptions, ControlQueue, ControlTask, RedisPauses, RedisSpool, RedisStoreSettings, preflight,
+    run_control,
 };
 use futures::{StreamExt, stream};
 use tokio_util::sync::CancellationToken;
@@ -107,6 +110,7 @@ pub async fn all_promises_hold<S>(fixture: &mut Fixture<S>) {
     a_hastened_check_is_due_at_once(fixture).await;
     a_dead_workers_steps_are_recovered(fixture).await;
     cancelled_work_is_abandoned_and_can_be_forgotten(fixture).await;
+    a_pause_holds_in_every_shard(fixture).await;
 }
 
 async fn cancelled_work_is_abandoned_and_can_be_forgotten<S>(fixture: &Fixture<S>) {
@@ -128,6 +132,21 @@ async fn cancelled_work_is_abandoned_and_can_be_forgotten<S>(fixture: &Fixture<S
         assert!(fixture.store.forget(&workspace(), id).await.unwrap());
         assert!(fixture.store.job(&workspace(), id).await.unwrap().is_none());
     }
+}
+
+async fn a_pause_holds_in_every_shard<S>(fixture: &Fixture<S>) {
+    let pauses = RedisPauses::new(fixture.redis.clone());
+    let pause = crate::pauses::pause("acme/*/*");
+    pauses.pause(&pause).await.unwrap();
+    let ids = admit_in_each(fixture).await;
+    let process = fixture.process(Step::ALL, 4, Arc::new(PretendedWork::new(fixture)));
+    let count = ids.len() as u64;
+    wait_for("the jobs to be held", || async { pauses.pauses().await.unwrap()[0].jobs == count }).await;
+    assert_eq!(pauses.resume(&pause.scope).await.unwrap(), Some(count));
+    for id in &ids {
+        wait_for("the job to end", || async { fixture.job(id).await.state == State::Succeeded }).await;
+    }
+    process.stop().await;
 }
 
 async fn jobs_go_through_every_state_once<S>(fixture: &Fixture<S>) {

@@ -136,7 +136,7 @@ fn read_filter(filter: &serde_json::Map<String, Value>, problems: &mut Problems)
     }
 }
 
-fn object_of<'a>(
+pub(super) fn object_of<'a>(
     body: &'a Value,
     problems: &mut Problems,
     expected: &str,

@@ -10,6 +10,7 @@ use atelier_domain::ids::JobId;
 use atelier_domain::job::{Job, RemoteOperation};
 use atelier_domain::ledger::CallOutcome;
 use atelier_domain::operation::Step;
+use atelier_domain::pause::PauseScope;
 use atelier_domain::policy::Policy;
 use atelier_domain::ports::{Claim, ClaimError, Next, Telemetry};
 use atelier_domain::state::{Event, State};
@@ -82,6 +83,24 @@ impl RedisClaim {
     pub(crate) async fn release(&self) {
         if let Err(reason) = self.settle(self.job.clone(), Next::Now(self.engine.step)).await {
             warn!(job.id = %self.job.id, error = %reason, "a step could not be given back; its lease will end");
+        }
+    }
+
+    /// Holds the job back: it is not to be begun while the pause lasts.
+    pub(crate) async fn park(&self, scope: &PauseScope) {
+        let now = Timestamp::now();
+        let mut job = self.job.clone();
+        job.due_at = Some(job.body.spec.start_deadline);
+        let extent = self.extent_of(&job);
+        let expected = settle::rise(&mut job);
+        let verdict = Verdict::parking(expected, &job, extent, scope, &self.source, now);
+        let outcome = self.write(verdict).await;
+        self.close();
+        match outcome {
+            Ok(()) => info!(job.id = %job.id, pause = %scope, "job held back"),
+            Err(reason) => {
+                warn!(job.id = %job.id, error = %reason, "a job could not be held back; its lease will end");
+            }
         }
     }
 

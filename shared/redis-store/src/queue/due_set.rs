@@ -62,7 +62,7 @@ impl DueSet {
         let suspects: i64 = values.next().map(i64::from_redis_value).transpose()?.unwrap_or(0);
         let (now, next) = (values.next().unwrap_or(Value::Nil), values.next().unwrap_or(Value::Nil));
         self.next_in = time_to(&now, &next);
-        let mut fetched = Fetched { claimed: Vec::new(), has_suspects: suspects > 0 };
+        let mut fetched = Fetched { has_suspects: suspects > 0, ..Fetched::default() };
         while let (Some(id), Some(record)) = (values.next(), values.next()) {
             fetched.claimed.push(Claimed {
                 source: self.source.clone(),

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use atelier_domain::ids::JobId;
 use atelier_domain::operation::Step;
+use atelier_domain::pause::PauseScope;
 use redis::aio::MultiplexedConnection;
 use redis::{FromRedisValue, RedisResult, Value};
 
@@ -32,6 +33,8 @@ pub(crate) struct Fetched {
     pub(crate) claimed: Vec<Claimed>,
     /// Redelivered steps that may not run beside another one wait for their turn.
     pub(crate) has_suspects: bool,
+    /// The pauses of that moment, where steps were claimed that they may concern.
+    pub(crate) pauses: Vec<PauseScope>,
 }
 
 /// A queue of one step.
@@ -143,7 +146,10 @@ impl Feed {
         })?;
         let mut values = reply.into_iter();
         let suspects: i64 = values.next().map(i64::from_redis_value).transpose()?.unwrap_or(0);
-        let mut fetched = Fetched { claimed: Vec::new(), has_suspects: suspects > 0 };
+        let scopes: Vec<String> = values.next().map(Vec::from_redis_value).transpose()?.unwrap_or_default();
+        // One that this build does not know holds nobody: a newer build made it.
+        let pauses = scopes.iter().filter_map(|scope| scope.parse().ok()).collect();
+        let mut fetched = Fetched { claimed: Vec::new(), has_suspects: suspects > 0, pauses };
         while let (Some(number), Some(entry), Some(id), Some(record)) =
             (values.next(), values.next(), values.next(), values.next())
         {

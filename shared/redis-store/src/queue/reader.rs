@@ -3,14 +3,16 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use atelier_domain::Timestamp;
 use atelier_domain::operation::Step;
+use atelier_domain::ports::Claim;
 use rand::Rng;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, warn};
 
 use super::claim::{Engine, Place, RedisClaim};
-use super::feed::{Claimed, Feed, Fetched, job_id};
+use super::feed::{Feed, Fetched, job_id};
 use crate::connect::Backoff;
 use crate::record;
 use crate::settle::Extent;
@@ -99,7 +101,7 @@ impl Reader {
                         let third = self.engine.shard.settings.lease() / 3;
                         recover_at = Instant::now() + third.mul_f64(rand::rng().random_range(0.9..1.1));
                     }
-                    self.hand_out(fetched.claimed, &mut places, suspect).await;
+                    self.hand_out(fetched, &mut places, suspect).await;
                 }
                 Err(reason) => {
                     drop((places, suspect));
@@ -175,11 +177,12 @@ impl Reader {
 
     async fn hand_out(
         &self,
-        claimed: Vec<Claimed>,
+        fetched: Fetched,
         places: &mut Vec<OwnedSemaphorePermit>,
         suspect: Option<OwnedSemaphorePermit>,
     ) {
         let mut suspect = suspect;
+        let Fetched { claimed, pauses, .. } = fetched;
         for claimed in claimed {
             // There are never more claims than places: a fetch asks for as many as are free.
             let Some(slot) = places.pop() else { return };
@@ -202,8 +205,13 @@ impl Reader {
             let is_poison = job.deliveries > self.engine.policy.retry.max_deliveries;
             let place = Place { _slot: slot, _suspect: held };
             let claim = RedisClaim::new(self.engine.clone(), job, claimed.source, extent, place);
+            let now = Timestamp::now();
             if is_poison {
                 claim.end_as_poison().await;
+            } else if let Some(pause) = pauses.iter().find(|pause| pause.holds(claim.job(), now)) {
+                // Not waited for: a long line of held jobs is written in batches, and others wait behind it.
+                let pause = pause.clone();
+                tokio::spawn(async move { claim.park(&pause).await });
             } else if self.stop.is_cancelled() {
                 claim.release().await;
             } else if let Err(unsent) = self.out.send(claim).await {

@@ -6,14 +6,14 @@
 --                                 is more than `count` is put back
 --   recover lease_ms suspects     messages whose holder gave no sign for a lease; `suspects` 1 = one that was already
 --                                 redelivered may be taken, alone
--- Gives {more suspects wait, lane, entry, id, record, lane, entry, id, record, ...}
+-- Gives {more suspects wait, scopes of pauses, lane, entry, id, record, lane, entry, id, record, ...}
 --
 -- A message fits its record when record.epoch == message.epoch + deliveries: every claim raises both numbers, and
 -- whatever else changes a job raises the epoch alone, so that older messages fit no more (INV-9).
 local p, group, consumer, step, mode = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
 local count = tonumber(ARGV[6])
 local gone, suspects_left = {}, 0
-local out = {0}
+local out = {0, {}}
 
 local function forget(lane, entry)
   gone[lane] = gone[lane] or {}
@@ -120,4 +120,7 @@ for lane, entries in pairs(gone) do
   redis.call('XDEL', KEYS[lane], unpack(entries))
 end
 out[1] = suspects_left
+if step == 'submit' and #out > 2 then
+  out[2] = redis.call('HKEYS', p .. 'z')
+end
 return out

@@ -54,6 +54,16 @@ local function enqueue(p, kind, lane, id, epoch, delay_us)
   end
 end
 
+-- Holds a job back under a pause: it stands with it, and in the due set for the end of its time to start. A pause that
+-- has ended meanwhile holds nobody.
+local function park(p, scope, lane, id, epoch, delay_us)
+  if redis.call('HEXISTS', p .. 'z', scope) == 0 then
+    return enqueue(p, 'r', lane, id, epoch)
+  end
+  enqueue(p, 'd', lane, id, epoch, delay_us)
+  redis.call('ZADD', p .. 'k:' .. scope, digits(now_us()), lane .. ':' .. id)
+end
+
 -- Leaves a token for who sleeps until a member of a due set is due, unless one lies there.
 local function ring(p, name)
   if redis.call('LLEN', p .. 'w' .. name) == 0 then

@@ -4,7 +4,7 @@
 -- A plan is `source kind step ttl_ms ended assets indexes`; there are few different ones, so each is taken apart once.
 --   source: 's:<lane>' a message of that stream, 'c' a check, 'v' a delivery, 'x' not a claim (a cancel), 'k' keep the
 --     claim
---   kind and step: what is enqueued, the step as its lane; ttl_ms: 0 = none; ended: 1 = tell those who wait; assets: how many there are
+--   kind and step: what is enqueued, the step as its lane; kind 'p' = held back by the pause that stands for `indexes`; ttl_ms: 0 = none; ended: 1 = tell those who wait; assets: how many there are
 --   indexes: '+u:acme' enters one, '-u:acme' leaves it, commas between; nothing where there is none
 -- Gives for each verdict 'ok' or the present record ('' when there is none): somebody else has changed the job (INV-9).
 -- A verdict whose header is already there was written by an earlier run whose answer was lost.
@@ -51,7 +51,7 @@ while at <= #ARGV do
     for a = at + 7, at + 5 + 2 * plan.assets, 2 do
       redis.call('SET', p .. 'a:' .. ARGV[a], ARGV[a + 1], 'PX', plan.ttl)
     end
-    for sign, index in string.gmatch(plan.indexes, '([+-])([^,]+)') do
+    for sign, index in string.gmatch(plan.kind ~= 'p' and plan.indexes or '', '([+-])([^,]+)') do
       if sign == '+' then
         redis.call('ZADD', p .. index, string.sub(header, 19, 31), id)
       else
@@ -72,7 +72,11 @@ while at <= #ARGV do
       redis.call('ZREM', p .. 'v', id)
       redis.call('ZREM', p .. 'd', 'submit:' .. id, 'submit-high:' .. id, 'submit-low:' .. id, 'reconcile:' .. id)
     end
-    enqueue(p, plan.kind, plan.step, id, string.sub(header, 3, 10), ARGV[at + 5])
+    if plan.kind == 'p' then
+      park(p, plan.indexes, plan.step, id, string.sub(header, 3, 10), ARGV[at + 5])
+    else
+      enqueue(p, plan.kind, plan.step, id, string.sub(header, 3, 10), ARGV[at + 5])
+    end
     if plan.has_ended then
       ended[#ended + 1] = id
     end

@@ -272,7 +272,7 @@ impl RealStore {
         let reply = self.call(script!("claim.lua"), &[&stream(step)], &arguments).await?.list();
         let suspects = reply.first().context("no count")?.text().parse()?;
         let mut taken = Vec::new();
-        for claimed in reply.get(1..).unwrap_or_default().chunks(4) {
+        for claimed in reply.get(2..).unwrap_or_default().chunks(4) {
             let entry = claimed[1].text();
             let (_, job, epoch) =
                 entries.iter().find(|(other, ..)| *other == entry).context("an unknown entry")?;
