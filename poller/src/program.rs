@@ -85,6 +85,7 @@ pub async fn run(
         providers: Arc::new(Registry::new(&settings.providers, Exceptions::default())?),
         credentials: Arc::new(Keyring::new(settings.provider_keys)),
         spool: Arc::new(RedisSpool::new(redis.clone(), end.clone())),
+        time: Arc::new(redis.time()),
         telemetry: telemetry.clone(),
     });
     let listener = TcpListener::bind(settings.poller.listen)

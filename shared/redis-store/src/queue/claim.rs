@@ -11,7 +11,7 @@ use atelier_domain::job::{Job, RemoteOperation};
 use atelier_domain::ledger::CallOutcome;
 use atelier_domain::operation::Step;
 use atelier_domain::policy::Policy;
-use atelier_domain::ports::{Claim, ClaimError, Next, Telemetry};
+use atelier_domain::ports::{Claim, ClaimError, Next, Telemetry, TimeSource as _};
 use atelier_domain::state::{Event, State};
 use redis::{AsyncCommands, RedisResult};
 use tokio::sync::OwnedSemaphorePermit;
@@ -95,7 +95,7 @@ impl RedisClaim {
             return;
         }
         error!(job.id = %self.job.id, step = %self.engine.step, reason, "step ended without a verdict");
-        let now = Timestamp::now();
+        let now = self.engine.shard.time.now();
         let present = self.reread().await.unwrap_or_else(|| self.job.clone());
         let decided = self.engine.policy.step_failed(present, self.engine.step, reason, now, rand::random());
         self.settle_decided(decided).await;
@@ -104,7 +104,7 @@ impl RedisClaim {
     /// Ends a job that was claimed too often.
     pub(crate) async fn end_as_poison(&self) {
         error!(job.id = %self.job.id, deliveries = self.job.deliveries, "poisoned job given up");
-        let decided = self.engine.policy.poisoned(self.job.clone(), Timestamp::now());
+        let decided = self.engine.policy.poisoned(self.job.clone(), self.engine.shard.time.now());
         self.settle_decided(decided).await;
     }
 
@@ -190,7 +190,7 @@ impl Claim for RedisClaim {
         let (was, is) = (self.job.state, job.state);
         let extent = self.extent_of(&job);
         let expected = settle::rise(&mut job);
-        let (retention, now) = (self.engine.retention(), Timestamp::now());
+        let (retention, now) = (self.engine.retention(), self.engine.shard.time.now());
         let verdict = Verdict::ending(expected, &job, extent, &next, &self.source, retention, now)
             .map(|verdict| verdict.indexed(&self.job, &job));
         let outcome = self.write(verdict).await;
@@ -234,7 +234,7 @@ impl RedisClaim {
                 // The verdict was written, but its answer was lost and somebody took the next step meanwhile.
                 return Ok(Ok(()));
             }
-            let now = Timestamp::now();
+            let now = self.engine.shard.time.now();
             let Some((mut after, next)) = with_late_remote(&before, remote, now) else {
                 // Somebody else has submitted again: two calls were paid, and only one can be the job's.
                 error!(job.id = %self.job.id, provider.job_id = %remote.id, "a second remote operation exists");
