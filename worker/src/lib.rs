@@ -31,6 +31,7 @@ use atelier_domain::ports::{
     ProviderKey, Providers, Spool, StepHandler, Telemetry, TimeSource,
 };
 use atelier_domain::state::IllegalTransition;
+use tokio_util::sync::CancellationToken;
 use tracing::{error, warn};
 
 /// Steps that a worker does.
@@ -58,6 +59,8 @@ pub struct Worker {
     pub exceptions: Exceptions,
     /// When it is.
     pub time: Arc<dyn TimeSource>,
+    /// Cancelled when the process is told to stop: no paid call begins after that.
+    pub stopping: CancellationToken,
     /// Where spans go.
     pub telemetry: Arc<dyn Telemetry>,
 }

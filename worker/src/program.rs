@@ -108,6 +108,7 @@ pub async fn run(
         callbacks: settings.callbacks.addresses(),
         exceptions: settings.allow_hosts,
         time: Arc::new(redis.time()),
+        stopping: stop.clone(),
         telemetry: telemetry.clone(),
     });
     let listener = TcpListener::bind(settings.worker.listen)

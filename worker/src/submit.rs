@@ -8,10 +8,10 @@ use std::collections::BTreeMap;
 
 use atelier_domain::error::{ErrorCode, JobError, ProviderError};
 use atelier_domain::job::{Job, Output, OutputSource, RemoteOperation};
-use atelier_domain::operation::Operation;
+use atelier_domain::operation::{Operation, Step};
 use atelier_domain::policy::Received;
 use atelier_domain::ports::{
-    Claim, ClaimError, MediaProvider, SpoolError, SubmitCall, Submitted, keep_finished,
+    Claim, ClaimError, MediaProvider, Next, SpoolError, SubmitCall, Submitted, keep_finished,
 };
 use atelier_domain::state::State;
 
@@ -33,7 +33,13 @@ impl Worker {
             | State::Failed
             | State::Cancelled => return self.hand_back(claim, job).await,
         }
-        let (provider, call) = match self.prepare_call(&job).await {
+        let prepared = tokio::select! {
+            biased;
+            // Nothing is paid yet, and whoever takes the step now can wait for the answer.
+            () = self.stopping.cancelled() => return Ok(claim.settle(job, Next::Now(Step::Submit)).await?),
+            prepared = self.prepare_call(&job) => prepared,
+        };
+        let (provider, call) = match prepared {
             Ok(prepared) => prepared,
             Err(NoProvider::Hopeless(error)) => {
                 let decision = self.policy.hopeless(job, error, self.now())?;

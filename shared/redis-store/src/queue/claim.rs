@@ -47,6 +47,16 @@ pub(crate) struct Place {
     pub(crate) _suspect: Option<OwnedSemaphorePermit>,
 }
 
+/// How far a claim has come. What it is decides what a process that ends may do about it.
+enum Phase {
+    /// Nothing was written: somebody else can begin from the start.
+    Untouched,
+    /// The job as its holder saved it, with the intent of a paid call.
+    Saved(Box<Job>),
+    /// The process ends and has done with it; the holder may not write any more.
+    Left,
+}
+
 /// [`Claim`] on Redis.
 pub(crate) struct RedisClaim {
     engine: Arc<Engine>,
@@ -55,6 +65,7 @@ pub(crate) struct RedisClaim {
     /// Whether the body in Redis is no longer the claimed one, or has another layout: then a write is whole.
     is_body_stale: AtomicBool,
     is_settled: AtomicBool,
+    phase: Mutex<Phase>,
     place: Mutex<Option<Place>>,
 }
 
@@ -74,6 +85,7 @@ impl RedisClaim {
             source,
             is_body_stale: AtomicBool::new(extent == Extent::Whole),
             is_settled: AtomicBool::new(false),
+            phase: Mutex::new(Phase::Untouched),
             place: Mutex::new(Some(place)),
         })
     }
@@ -86,6 +98,44 @@ impl RedisClaim {
         };
         if let Err(reason) = self.settle(self.job.clone(), next).await {
             warn!(job.id = %self.job.id, error = %reason, "a step could not be given back; its lease will end");
+        }
+    }
+
+    /// Gives a running step back, unless its holder has begun a paid call; whether it did. The holder cannot begin one
+    /// afterwards.
+    pub(crate) async fn give_back(&self) -> bool {
+        {
+            let mut phase = self.phase.lock().unwrap_or_else(PoisonError::into_inner);
+            if !matches!(*phase, Phase::Untouched) {
+                return false;
+            }
+            *phase = Phase::Left;
+        }
+        self.release_if_open().await;
+        true
+    }
+
+    async fn release_if_open(&self) {
+        if !self.is_settled.load(Ordering::Acquire) {
+            self.release().await;
+        }
+    }
+
+    /// Writes down that the answer to the paid call under way will not be heard by this process. Whoever may know more
+    /// is asked at once, and not after a lease.
+    pub(crate) async fn hand_over(&self) {
+        let saved = {
+            let mut phase = self.phase.lock().unwrap_or_else(PoisonError::into_inner);
+            std::mem::replace(&mut *phase, Phase::Left)
+        };
+        match saved {
+            _ if self.is_settled.load(Ordering::Acquire) => {}
+            Phase::Saved(job) => {
+                warn!(job.id = %job.id, "the process ends before the answer to a paid call");
+                let decided = self.engine.policy.found_open_intent(*job, self.engine.shard.time.now());
+                self.settle_decided(decided).await;
+            }
+            Phase::Untouched | Phase::Left => self.release_if_open().await,
         }
     }
 
@@ -180,6 +230,13 @@ impl Claim for RedisClaim {
     }
 
     async fn save(&self, job: &Job) -> Result<(), ClaimError> {
+        {
+            let mut phase = self.phase.lock().unwrap_or_else(PoisonError::into_inner);
+            if matches!(*phase, Phase::Left) {
+                return Err(ClaimError::GaveUp);
+            }
+            *phase = Phase::Saved(Box::new(job.clone()));
+        }
         let extent = self.extent_of(job);
         // Before the write: whether a lost one has arrived is not known.
         self.is_body_stale.fetch_or(extent == Extent::Whole, Ordering::AcqRel);

@@ -7,6 +7,7 @@
 
 mod backend;
 mod claim;
+mod drain;
 mod feed;
 mod leases;
 mod reader;

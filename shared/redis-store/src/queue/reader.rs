@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use atelier_domain::operation::Step;
+use futures::future::join_all;
 use rand::Rng;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
@@ -180,6 +181,7 @@ impl Reader {
         suspect: Option<OwnedSemaphorePermit>,
     ) {
         let mut suspect = suspect;
+        let mut unwanted = Vec::new();
         for claimed in claimed {
             // There are never more claims than places: a fetch asks for as many as are free.
             let Some(slot) = places.pop() else { return };
@@ -205,10 +207,12 @@ impl Reader {
             if is_poison {
                 claim.end_as_poison().await;
             } else if self.stop.is_cancelled() {
-                claim.release().await;
+                unwanted.push(claim);
             } else if let Err(unsent) = self.out.send(claim).await {
-                unsent.0.release().await;
+                unwanted.push(unsent.0);
             }
         }
+        // Together: one after the other would take a round trip each.
+        join_all(unwanted.iter().map(|claim| claim.release())).await;
     }
 }

@@ -169,7 +169,12 @@ fn report(
         "refused_while_redis_was_full": struck.iter().map(|struck| struck.what.refused).sum::<usize>(),
         "longest_recovery_ms": struck.iter().map(|struck| millis(struck.recovered_in)).max(),
         "job_ms": {"median": part_of(&times, 50), "p99": part_of(&times, 99), "longest": times.last()},
-        "exit_after_sigterm_ms": {"stops": exits.len(), "p99": part_of(&exits, 99), "longest": exits.last()},
+        "exit_after_sigterm_ms": {
+            "stops": exits.len(),
+            "median": part_of(&exits, 50),
+            "p99": part_of(&exits, 99),
+            "longest": exits.last(),
+        },
         "wrong": wrong,
     })
 }

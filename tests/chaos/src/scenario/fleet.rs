@@ -167,7 +167,7 @@ fn settings(world: &World, kind: Kind, peers: [SocketAddr; 3], hosts: &[SocketAd
     text += &format!(
         "[redis]\nurl = \"redis://{redis}/0\"\nlease_ms = 3000\ncommand_timeout_ms = 2000\n\
          connect_timeout_ms = 1000\n\
-         [shutdown]\ngrace_ms = 4000\n\
+         [shutdown]\ngrace_ms = 8000\n\
          [telemetry]\nlog_filter = \"info,atelier_api::observe=warn\"\n"
     );
     if kind != Kind::Poller {
