@@ -1,7 +1,7 @@
 //! The long run of faults: first `kill -9` of any process at random for as many minutes as the first argument says (10
 //! without one), then each other family by itself, then all of them mixed. Each part has a world of its own and an
 //! account at its end. Progress and accounts go to standard output, and the report of all parts into the file that the
-//! second argument names. A run that breaks a promise goes on to its end and then ends with an error.
+//! second argument names. More arguments name the parts that are run, instead of all. A run that breaks a promise goes on to its end and then ends with an error.
 //! `ATELIER_CHAOS_SEED` repeats the dice of a run.
 
 use std::time::{Duration, Instant};
@@ -18,8 +18,6 @@ const KILLS: [Family; 6] =
 /// A p99 needs so many.
 const STOPS: usize = 100;
 const CALLERS: usize = 16;
-/// Stops are hardest when every place of a worker is taken.
-const CALLERS_OF_STOPS: usize = 40;
 
 /// Part of a soak.
 struct Part {
@@ -62,6 +60,7 @@ async fn main() -> Result<()> {
         arguments.next().map_or(Ok(10), |text| text.parse()).context("minutes are a number")?;
     ensure!(minutes > 0, "a soak of no time shows nothing");
     let path = arguments.next();
+    let wanted: Vec<String> = arguments.collect();
     let mut seed = match std::env::var("ATELIER_CHAOS_SEED") {
         Ok(text) => text.parse()?,
         Err(_) => rand::random(),
@@ -73,13 +72,17 @@ async fn main() -> Result<()> {
         "processors": std::thread::available_parallelism()?.get(),
         "parts": {},
     });
-    let parts = parts(minutes);
+    let mut parts = parts(minutes);
+    for name in &wanted {
+        ensure!(parts.iter().any(|part| part.name == name), "there is no part `{name}`");
+    }
+    parts.retain(|part| wanted.is_empty() || wanted.iter().any(|name| part.name == name));
     let mut broken = 0;
     for (number, Part { name, families, strikes, time }) in (1..).zip(&parts) {
         println!("== part {number} of {}: {name}, {} s at least", parts.len(), time.as_secs());
         let (families, time) = (families.clone(), *time);
-        let callers = if families == [Family::Stops] { CALLERS_OF_STOPS } else { CALLERS };
-        let scenario = Scenario { seed, families, strikes: *strikes, time, callers, rules: Vec::new() };
+        let scenario =
+            Scenario { seed, families, strikes: *strikes, time, callers: CALLERS, rules: Vec::new() };
         // A part that cannot be brought to its end is broken like one whose account is wrong.
         let part = match scenario.run().await {
             Ok(account) => account.report,
