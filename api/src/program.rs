@@ -81,6 +81,7 @@ pub async fn run(
     let state = ApiState {
         jobs: Arc::new(jobs),
         assets: Arc::new(assets.clone()),
+        time: Arc::new(redis.time()),
         telemetry,
         catalogue: Arc::new(settings.catalogue.load()?),
         callbacks: settings.callbacks.addresses(),

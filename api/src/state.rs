@@ -2,13 +2,15 @@
 
 use std::sync::Arc;
 
+use atelier_domain::Timestamp;
 use atelier_domain::callback::CallbackAddresses;
 use atelier_domain::catalogue::Catalogue;
 use atelier_domain::foreign::Exceptions;
 use atelier_domain::policy::Policy;
-use atelier_domain::ports::{AssetStore, Callbacks, JobStore, Spool, Telemetry};
+use atelier_domain::ports::{AssetStore, Callbacks, JobStore, Spool, Telemetry, TimeSource};
 use tokio_util::sync::CancellationToken;
 
+use crate::error::ApiError;
 use crate::keys::ApiKeys;
 use crate::large_bodies::LargeBodies;
 use crate::settings::ApiSettings;
@@ -20,6 +22,8 @@ pub struct ApiState {
     pub jobs: Arc<dyn JobStore>,
     /// Where media are kept.
     pub assets: Arc<dyn AssetStore>,
+    /// When it is.
+    pub time: Arc<dyn TimeSource>,
     /// Spans that cross processes.
     pub telemetry: Arc<dyn Telemetry>,
     /// What is served.
@@ -42,4 +46,14 @@ pub struct ApiState {
     pub settings: Arc<ApiSettings>,
     /// Cancelled when the process begins to end: `/readyz` answers 503 from then on, and long polls answer at once.
     pub draining: CancellationToken,
+}
+
+impl ApiState {
+    /// The common time. 503 until it is known: what the clock of this host alone says is not written into a job.
+    pub(crate) fn now(&self) -> Result<Timestamp, ApiError> {
+        if self.time.is_common() {
+            return Ok(self.time.now());
+        }
+        Err(ApiError::Unavailable { message: "the service is starting".to_owned(), details: None })
+    }
 }

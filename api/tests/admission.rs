@@ -305,3 +305,13 @@ async fn a_store_that_is_away_accepts_nothing() {
     assert_eq!(answer.headers["retry-after"], "1");
     assert!(api.store.jobs().is_empty());
 }
+
+#[tokio::test]
+async fn nothing_is_accepted_until_the_common_time_is_known() {
+    let api = Api::default();
+    api.store.time_is_unknown.store(true, Ordering::SeqCst);
+    api.post(JOBS, &image()).await.refused(503, "unavailable");
+    assert!(api.store.jobs().is_empty());
+    api.store.time_is_unknown.store(false, Ordering::SeqCst);
+    assert_eq!(api.post(JOBS, &image()).await.status, 201);
+}

@@ -49,6 +49,8 @@ pub struct MemoryStore {
     pub jobs_are_down: AtomicBool,
     pub assets_are_down: AtomicBool,
     pub panics: AtomicBool,
+    /// Nobody has said yet what time it is.
+    pub time_is_unknown: AtomicBool,
 }
 
 impl MemoryStore {
@@ -85,6 +87,16 @@ impl MemoryStore {
 
     fn find(kept: &Kept, workspace: &WorkspaceId, id: &JobId) -> Option<Job> {
         kept.jobs.iter().find(|job| job.id == *id && job.body.workspace_id == *workspace).cloned()
+    }
+}
+
+impl TimeSource for MemoryStore {
+    fn now(&self) -> Timestamp {
+        Timestamp::now()
+    }
+
+    fn is_common(&self) -> bool {
+        !self.time_is_unknown.load(Ordering::SeqCst)
     }
 }
 
@@ -387,6 +399,7 @@ impl Api {
         let state = ApiState {
             jobs: store.clone(),
             assets: store.clone(),
+            time: store.clone(),
             telemetry: telemetry.clone(),
             catalogue: Arc::new(Catalogue::builtin().unwrap()),
             callbacks: callback_settings().addresses(),

@@ -4,7 +4,6 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use atelier_domain::Timestamp;
 use atelier_domain::error::{ErrorCode, JobError, ProviderError};
 use atelier_domain::job::{Job, Output};
 use atelier_domain::money::ReportedCost;
@@ -40,7 +39,7 @@ impl StepHandler for Poller {
 
 impl Poller {
     async fn decide(&self, job: Job) -> Result<Decision, IllegalTransition> {
-        let now = Timestamp::now;
+        let now = || self.time.now();
         let spec = &job.body.spec;
         let (State::Awaiting, Some(remote)) = (job.state, &job.body.remote) else {
             return Ok(self.policy.resume(job, now()));

@@ -8,7 +8,7 @@ pub mod settings;
 use std::sync::Arc;
 
 use atelier_domain::policy::Policy;
-use atelier_domain::ports::{Credentials, Providers, Spool, Telemetry};
+use atelier_domain::ports::{Credentials, Providers, Spool, Telemetry, TimeSource};
 
 /// What checks need. One for a process.
 pub struct Poller {
@@ -20,6 +20,8 @@ pub struct Poller {
     pub credentials: Arc<dyn Credentials>,
     /// Where a result goes that came with the answer.
     pub spool: Arc<dyn Spool>,
+    /// When it is.
+    pub time: Arc<dyn TimeSource>,
     /// Where spans go.
     pub telemetry: Arc<dyn Telemetry>,
 }

@@ -85,6 +85,7 @@ pub async fn run(
         providers: Arc::new(Registry::new(&settings.providers, Exceptions::default())?),
         credentials: Arc::new(Keyring::new(settings.provider_keys)),
         spool: Arc::new(RedisSpool::new(redis.clone(), end.clone())),
+        time: Arc::new(redis.time()),
         telemetry: telemetry.clone(),
     });
     let listener = TcpListener::bind(settings.poller.listen)
@@ -98,8 +99,11 @@ pub async fn run(
     let serving = tokio::spawn(health.serve(listener, end.clone()));
 
     preflight::wait(&redis, &stop).await?;
-    let clock = tokio::spawn(Clock::new(redis.clone()).run(stop.clone()));
-    let housekeeping = tokio::spawn(ControlQueue::new(redis.clone()).schedule(stop.clone()));
+    // Neither is to hold up the end while Redis does not answer: what they were doing, another poller does.
+    let clock = Clock::new(redis.clone()).run(stop.clone());
+    let clock = tokio::spawn(stop.clone().run_until_cancelled_owned(clock));
+    let housekeeping = ControlQueue::new(redis.clone()).schedule(stop.clone());
+    let housekeeping = tokio::spawn(stop.clone().run_until_cancelled_owned(housekeeping));
     let options = RunnerOptions {
         step: Step::Check,
         concurrency: settings.poller.checks,

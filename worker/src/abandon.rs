@@ -1,7 +1,6 @@
 //! The step `abandon`: tells the provider to stop work that nobody waits for any more. The job itself has ended. After a
 //! timeout the provider is asked once more first, see [`crate::salvage`].
 
-use atelier_domain::Timestamp;
 use atelier_domain::job::{Job, RemoteOperation};
 use atelier_domain::ports::{Abandoned, Claim, MediaProvider, ProviderKey};
 use tracing::{info, warn};
@@ -12,7 +11,7 @@ impl Worker {
     pub(crate) async fn abandon(&self, claim: &dyn Claim) -> Result<(), StepError> {
         let job = claim.job().clone();
         let Some(remote) = job.body.remote.clone() else {
-            return self.settle(claim, self.policy.abandoned(job, true, Timestamp::now(), 0.0)).await;
+            return self.settle(claim, self.policy.abandoned(job, true, self.now(), 0.0)).await;
         };
         let was_told = match self.provider_of(&job).await {
             Ok((provider, key)) if self.policy.is_worth_a_late_look(&job) => {
@@ -31,7 +30,7 @@ impl Worker {
                 false
             }
         };
-        self.settle(claim, self.policy.abandoned(job, was_told, Timestamp::now(), rand::random())).await
+        self.settle(claim, self.policy.abandoned(job, was_told, self.now(), rand::random())).await
     }
 }
 

@@ -1,7 +1,6 @@
 //! The step `deliver`: streams finished outputs into the asset store. May be repeated at any point: the same job and
 //! index give the same key (INV-5), and nothing is shown before everything is stored.
 
-use atelier_domain::Timestamp;
 use atelier_domain::asset::{self, Asset};
 use atelier_domain::error::{ErrorCode, JobError};
 use atelier_domain::ids::AssetId;
@@ -47,17 +46,16 @@ impl Worker {
         let stored = match self.store_outputs(&job).await {
             Ok(stored) => stored,
             Err(Undelivered::Source(error, fault)) => {
-                let decision =
-                    self.policy.source_failed(job, error, fault, Timestamp::now(), rand::random())?;
+                let decision = self.policy.source_failed(job, error, fault, self.now(), rand::random())?;
                 return self.settle(claim, decision).await;
             }
             Err(Undelivered::Store(reason)) => {
                 warn!(job.id = %job.id, reason, "asset store does not take the result yet");
-                let decision = self.policy.store_failed(job, Timestamp::now(), rand::random())?;
+                let decision = self.policy.store_failed(job, self.now(), rand::random())?;
                 return self.settle(claim, decision).await;
             }
         };
-        let decision = self.policy.delivered(job.clone(), stored.clone(), Timestamp::now())?;
+        let decision = self.policy.delivered(job.clone(), stored.clone(), self.now())?;
         match self.settle(claim, decision).await {
             Ok(()) => {
                 self.forget_spooled(&job).await;
@@ -109,7 +107,7 @@ impl Worker {
             media: object.facts,
             seed: output.seed,
             revised_prompt: output.revised_prompt.clone(),
-            created_at: Timestamp::now(),
+            created_at: self.now(),
         };
         self.assets.put_manifest(&asset).await.map_err(undelivered)?;
         Ok(asset)

@@ -28,9 +28,10 @@ use atelier_domain::operation::Step;
 use atelier_domain::policy::{Decision, Policy};
 use atelier_domain::ports::{
     AssetStore, Claim, ClaimError, CredentialError, Credentials, Fetcher, JobStore, MediaProvider,
-    ProviderKey, Providers, Spool, StepHandler, Telemetry,
+    ProviderKey, Providers, Spool, StepHandler, Telemetry, TimeSource,
 };
 use atelier_domain::state::IllegalTransition;
+use tokio_util::sync::CancellationToken;
 use tracing::{error, warn};
 
 /// Steps that a worker does.
@@ -56,6 +57,10 @@ pub struct Worker {
     pub callbacks: Option<CallbackAddresses>,
     /// Hosts that count as public although they are not. Empty in production.
     pub exceptions: Exceptions,
+    /// When it is.
+    pub time: Arc<dyn TimeSource>,
+    /// Cancelled when the process is told to stop: no paid call begins after that.
+    pub stopping: CancellationToken,
     /// Where spans go.
     pub telemetry: Arc<dyn Telemetry>,
 }
@@ -95,6 +100,10 @@ impl StepHandler for Worker {
 }
 
 impl Worker {
+    pub(crate) fn now(&self) -> Timestamp {
+        self.time.now()
+    }
+
     /// Settles, remembering the current span so that the next step can link to it.
     pub(crate) async fn settle(&self, claim: &dyn Claim, decision: Decision) -> Result<(), StepError> {
         let Decision { mut job, next } = decision;
@@ -107,7 +116,7 @@ impl Worker {
     /// A message for a state that this step does not handle: the job goes where its state says.
     pub(crate) async fn hand_back(&self, claim: &dyn Claim, job: Job) -> Result<(), StepError> {
         warn!(job.id = %job.id, state = %job.state, step = %claim.step(), "step found the job elsewhere");
-        self.settle(claim, self.policy.resume(job, Timestamp::now())).await
+        self.settle(claim, self.policy.resume(job, self.now())).await
     }
 
     /// The provider's adapter and the key for this job.

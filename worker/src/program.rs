@@ -107,6 +107,8 @@ pub async fn run(
         jobs: Arc::new(jobs.clone()),
         callbacks: settings.callbacks.addresses(),
         exceptions: settings.allow_hosts,
+        time: Arc::new(redis.time()),
+        stopping: stop.clone(),
         telemetry: telemetry.clone(),
     });
     let listener = TcpListener::bind(settings.worker.listen)

@@ -1,6 +1,5 @@
 //! The step `reconcile`: decides about a paid call that got no answer.
 
-use atelier_domain::Timestamp;
 use atelier_domain::policy::LateNews;
 use atelier_domain::ports::Claim;
 use atelier_domain::state::State;
@@ -16,11 +15,11 @@ impl Worker {
             State::Uncertain => {
                 let may_call = self.callbacks.is_some() && job.body.spec.provider.makes_callbacks();
                 let late_news = if may_call { LateNews::Possible } else { LateNews::Impossible };
-                let decision = self.policy.reconcile_blind(job, late_news, Timestamp::now())?;
+                let decision = self.policy.reconcile_blind(job, late_news, self.now())?;
                 self.settle(claim, decision).await
             }
             State::Submitting => {
-                let decision = self.policy.found_open_intent(job, Timestamp::now())?;
+                let decision = self.policy.found_open_intent(job, self.now())?;
                 self.settle(claim, decision).await
             }
             State::Queued

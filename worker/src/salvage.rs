@@ -1,6 +1,5 @@
 //! The late look after a timeout: a video that was paid for is kept, although its job has failed.
 
-use atelier_domain::Timestamp;
 use atelier_domain::job::{Job, RemoteOperation};
 use atelier_domain::policy::Decision;
 use atelier_domain::ports::{Checked, MediaProvider, ProviderKey, keep_inline};
@@ -27,7 +26,7 @@ impl Worker {
                 return None;
             }
         };
-        let later = || self.policy.salvage_later(job.clone(), Timestamp::now(), rand::random());
+        let later = || self.policy.salvage_later(job.clone(), self.now(), rand::random());
         let outputs = match keep_inline(self.spool.as_ref(), &job.id, job.epoch, outputs).await {
             Ok(outputs) => outputs,
             Err(reason) => {

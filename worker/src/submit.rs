@@ -6,13 +6,12 @@
 
 use std::collections::BTreeMap;
 
-use atelier_domain::Timestamp;
 use atelier_domain::error::{ErrorCode, JobError, ProviderError};
 use atelier_domain::job::{Job, Output, OutputSource, RemoteOperation};
-use atelier_domain::operation::Operation;
+use atelier_domain::operation::{Operation, Step};
 use atelier_domain::policy::Received;
 use atelier_domain::ports::{
-    Claim, ClaimError, MediaProvider, SpoolError, SubmitCall, Submitted, keep_finished,
+    Claim, ClaimError, MediaProvider, Next, SpoolError, SubmitCall, Submitted, keep_finished,
 };
 use atelier_domain::state::State;
 
@@ -24,7 +23,7 @@ impl Worker {
         match job.state {
             State::Queued => {}
             State::Submitting => {
-                let decision = self.policy.found_open_intent(job, Timestamp::now())?;
+                let decision = self.policy.found_open_intent(job, self.now())?;
                 return self.settle(claim, decision).await;
             }
             State::Awaiting
@@ -34,19 +33,25 @@ impl Worker {
             | State::Failed
             | State::Cancelled => return self.hand_back(claim, job).await,
         }
-        let (provider, call) = match self.prepare_call(&job).await {
+        let prepared = tokio::select! {
+            biased;
+            // Nothing is paid yet, and whoever takes the step now can wait for the answer.
+            () = self.stopping.cancelled() => return Ok(claim.settle(job, Next::Now(Step::Submit)).await?),
+            prepared = self.prepare_call(&job) => prepared,
+        };
+        let (provider, call) = match prepared {
             Ok(prepared) => prepared,
             Err(NoProvider::Hopeless(error)) => {
-                let decision = self.policy.hopeless(job, error, Timestamp::now())?;
+                let decision = self.policy.hopeless(job, error, self.now())?;
                 return self.settle(claim, decision).await;
             }
             Err(NoProvider::Later(message)) => {
                 let error = ProviderError::NotSent { message };
-                let decision = self.policy.submit_failed(job, &error, Timestamp::now(), rand::random())?;
+                let decision = self.policy.submit_failed(job, &error, self.now(), rand::random())?;
                 return self.settle(claim, decision).await;
             }
         };
-        let begun = self.policy.begin_submit(job, Timestamp::now())?;
+        let begun = self.policy.begin_submit(job, self.now())?;
         if begun.job.state.is_terminal() {
             return self.settle(claim, begun).await;
         }
@@ -78,7 +83,7 @@ impl Worker {
         provider: &dyn MediaProvider,
         call: SubmitCall,
     ) -> Result<(), StepError> {
-        match provider.submit(call, Timestamp::now()).await {
+        match provider.submit(call, self.now()).await {
             Ok(Submitted::Accepted { remote, status }) => self.accepted(claim, job, remote, status).await,
             Ok(Submitted::Bytes { content_type, body, request_id, seed, cost }) => {
                 let kept = self.spool.keep(&job.id, job.epoch, 0, body).await;
@@ -95,7 +100,7 @@ impl Worker {
                 self.received(claim, job, request_id, kept).await
             }
             Err(error) => {
-                let decision = self.policy.submit_failed(job, &error, Timestamp::now(), rand::random())?;
+                let decision = self.policy.submit_failed(job, &error, self.now(), rand::random())?;
                 self.settle(claim, decision).await
             }
         }
@@ -109,7 +114,7 @@ impl Worker {
         request_id: Option<String>,
         kept: Result<Received, SpoolError>,
     ) -> Result<(), StepError> {
-        let now = Timestamp::now();
+        let now = self.now();
         job.body.remote =
             request_id.map(|id| RemoteOperation { id, submitted_at: now, urls: BTreeMap::default() });
         let decision = match kept {
@@ -140,7 +145,7 @@ impl Worker {
         remote: RemoteOperation,
         status: Option<String>,
     ) -> Result<(), StepError> {
-        let decision = self.policy.accepted(job, remote.clone(), status, Timestamp::now())?;
+        let decision = self.policy.accepted(job, remote.clone(), status, self.now())?;
         match self.settle(claim, decision).await {
             // The job was cancelled, or given to somebody else, while the call was under way. The id is worth money.
             Err(StepError::Claim(ClaimError::Stale(_))) => Ok(claim.note_late_remote(remote).await?),

@@ -34,6 +34,7 @@ pub(super) async fn signed_url(
 ) -> Result<Response, ApiError> {
     let asset = find(&state, &workspace, &id).await?;
     let ttl = state.settings.signed_url_ttl();
+    // The store signs by the clock of this host, so that is when the URL expires.
     let expires_at = Timestamp::now().checked_add(ttl).unwrap_or(Timestamp::MAX);
     let url = state.assets.signed_url(&asset, ttl).await;
     let url = url.map_err(|cause| ApiError::unavailable("the asset store", &cause))?;

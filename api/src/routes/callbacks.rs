@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use atelier_domain::Timestamp;
 use atelier_domain::ids::JobId;
 use atelier_domain::job::{Epoch, Job};
 use atelier_domain::operation::Provider;
@@ -69,7 +68,7 @@ pub(super) async fn receive(
             ApiError::bad_request(format!("the body broke off or is larger than {LIMIT_BYTES} bytes"))
         })?;
     let request = CallbackRequest { headers: plain(&headers), body };
-    let callback = state.judge.judge(provider, &request, Timestamp::now()).await.map_err(|refusal| {
+    let callback = state.judge.judge(provider, &request, state.now()?).await.map_err(|refusal| {
         warn!(job.id = %id, provider.id = %provider, reason = %refusal, "callback refused");
         match refusal {
             CallbackRefusal::NotExpected { .. } => nothing_here(),
@@ -117,7 +116,7 @@ fn is_in_doubt(job: &Job, provider: Provider) -> bool {
 /// The address of the callback was given to one job alone: the work that it names is that of the job's lost call.
 async fn adopt(state: &ApiState, job: Job, remote_id: &str) -> Result<Job, ApiError> {
     let evidence = "the provider called back";
-    let Ok(decision) = state.policy.adopted(job.clone(), remote_id, evidence, Timestamp::now()) else {
+    let Ok(decision) = state.policy.adopted(job.clone(), remote_id, evidence, state.now()?) else {
         return Ok(job);
     };
     if state.jobs.decide(&job, decision.job, decision.next).await? {
@@ -153,7 +152,7 @@ async fn take_result(state: &ApiState, job: Job, finished: Finished) -> Result<E
     let epoch = Epoch(job.epoch.0 | CALLBACK_EPOCH_BIT);
     let kept = keep_finished(state.spool.as_ref(), &job.id, epoch, finished).await;
     let received = kept.map_err(|cause| ApiError::unavailable("the spool", &cause))?;
-    let decision = state.policy.received_unasked(job.clone(), received, Timestamp::now());
+    let decision = state.policy.received_unasked(job.clone(), received, state.now()?);
     let Ok(decision) = decision else { return Ok(Effect::Nothing) };
     let is_written = state.jobs.decide(&job, decision.job, decision.next).await?;
     // A check came between.

@@ -1,6 +1,5 @@
 //! Dead letters: jobs that failed as `exhausted`. They can be listed, done again as new jobs, and purged.
 
-use atelier_domain::Timestamp;
 use atelier_domain::ids::{JobId, WorkspaceId};
 use atelier_domain::job::Job;
 use atelier_domain::operation::Step;
@@ -153,7 +152,7 @@ async fn admit_again(state: &ApiState, letter: &Job, trace: &RequestTrace) -> Re
     // No caller can use this key: theirs are printable. A crash after the admission is made good by a repeat.
     let idempotency = Idempotency { key: format!("\u{1}replay of {}", letter.id), fingerprint: [0; 16] };
     let id = state.jobs.new_job_id(&letter.body.workspace_id, Some(&idempotency.key));
-    let job = letter.replayed(id.clone(), trace, Timestamp::now());
+    let job = letter.replayed(id.clone(), trace, state.now()?);
     let new = NewJob { job, idempotency: Some(idempotency) };
     match state.jobs.admit(new).instrument(span).await? {
         Admission::Created => Ok(id),

@@ -32,7 +32,7 @@ pub(super) async fn create(
     headers: HeaderMap,
     JobBody { value, files }: JobBody,
 ) -> Result<Response, ApiError> {
-    let now = Timestamp::now();
+    let now = state.now()?;
     // A header that is no text reads as one with a sign that no key may have.
     let header =
         headers.get("idempotency-key").map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
@@ -80,7 +80,7 @@ pub(super) async fn cancel(
     Caller(workspace): Caller,
     PathId(id): PathId<JobId>,
 ) -> Result<Response, ApiError> {
-    match state.jobs.cancel(&workspace, &id, Timestamp::now()).await? {
+    match state.jobs.cancel(&workspace, &id, state.now()?).await? {
         CancelOutcome::Cancelled(job) => {
             info!(job.id = %job.id, "job cancelled by its caller");
             state.telemetry.media(&job);

@@ -1,6 +1,5 @@
 //! Uncertain jobs: a person who knows more ends the doubt.
 
-use atelier_domain::Timestamp;
 use atelier_domain::ids::JobId;
 use atelier_domain::policy::{Resolution, Unresolvable};
 use atelier_domain::request::{FieldError, parse_resolution};
@@ -33,7 +32,7 @@ pub(super) async fn resolve(
         )]));
     }
     let is_over = !matches!(resolution, Resolution::Adopt { .. } | Resolution::Disprove);
-    let decision = state.policy.resolve(before.clone(), resolution, Timestamp::now()).map_err(|reason| {
+    let decision = state.policy.resolve(before.clone(), resolution, state.now()?).map_err(|reason| {
         let status = match &reason {
             Unresolvable::NotUncertain { state } => *state,
             Unresolvable::Transition(refused) => refused.from,

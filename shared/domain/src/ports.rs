@@ -9,6 +9,7 @@ mod pauses;
 mod providers;
 mod spool;
 mod telemetry;
+mod time;
 
 use std::pin::Pin;
 
@@ -28,6 +29,7 @@ pub use providers::{
 };
 pub use spool::{Spool, SpoolError, keep_finished, keep_inline};
 pub use telemetry::Telemetry;
+pub use time::TimeSource;
 
 /// A cause that no caller branches on.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;

@@ -11,6 +11,7 @@ use redis::aio::MultiplexedConnection;
 use tokio::sync::OnceCell;
 use tokio_util::sync::CancellationToken;
 
+use crate::common_time::CommonTime;
 use crate::confirm::Confirming;
 use crate::keys::{self, CONTROL_TAG, Keys};
 use crate::link::{Link, is_elsewhere};
@@ -41,6 +42,7 @@ pub struct Redis {
     groups: Arc<[Group]>,
     control: Link,
     is_cluster: bool,
+    pub(crate) time: CommonTime,
     pub(crate) settings: Arc<RedisStoreSettings>,
     /// Set once the servers have said that they hold as many shards as the settings say.
     pub(crate) is_confirmed: Arc<OnceCell<()>>,
@@ -51,6 +53,7 @@ pub struct Redis {
 pub(crate) struct Shard {
     link: Link,
     pub(crate) confirming: Confirming,
+    pub(crate) time: CommonTime,
     pub(crate) settings: Arc<RedisStoreSettings>,
     pub(crate) keys: Keys,
 }
@@ -67,11 +70,13 @@ impl Redis {
     pub fn open(settings: RedisStoreSettings) -> Result<Self, ConnectError> {
         let servers = Arc::new(Servers::of(&settings)?);
         let settings = Arc::new(settings);
+        let time = CommonTime::default();
         let limit = settings.command_timeout();
         let link = |server, tag: &str| Link::new(servers.clone(), Holder::new(server, tag), limit);
         let shard = |link: &Link, confirming: &Confirming, number| Shard {
             link: link.clone(),
             confirming: confirming.clone(),
+            time: time.clone(),
             settings: settings.clone(),
             keys: Keys::of_shard(number),
         };
@@ -106,9 +111,15 @@ impl Redis {
             groups: groups.into(),
             control,
             is_cluster: servers.is_cluster(),
+            time,
             settings,
             is_confirmed: Arc::default(),
         })
+    }
+
+    /// The time of all programs on this Redis. [`crate::preflight::wait`] brings its first reading.
+    pub fn time(&self) -> CommonTime {
+        self.time.clone()
     }
 
     /// All shards, by number.

@@ -7,6 +7,7 @@
 mod admission;
 pub mod audit;
 mod clock;
+mod common_time;
 mod confirm;
 mod connect;
 mod control;
@@ -28,6 +29,7 @@ mod spool;
 mod store;
 
 pub use clock::Clock;
+pub use common_time::CommonTime;
 pub use connect::{ConnectError, Redis};
 pub use control::{ControlOptions, ControlQueue, ControlTask, PushError, Pushed, WAITING_LIMIT, run_control};
 pub use pauses::RedisPauses;

@@ -1,9 +1,10 @@
-//! Looks at a Redis before it is trusted with jobs.
+//! Looks at a Redis before it is trusted with jobs, and at its clock.
 
 use redis::InfoDict;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
+use crate::common_time;
 use crate::connect::{Backoff, Group, Redis};
 use crate::layout::LayoutError;
 use crate::settings::OnUnsafe;
@@ -22,13 +23,14 @@ pub enum PreflightError {
     Unsafe(Vec<String>),
 }
 
-/// Checks the number of shards, and version, eviction and persistence of every server. With `on_unsafe = "warn"`
+/// Takes the first reading of the common time, and checks the number of shards, and version, eviction and persistence of every server. With `on_unsafe = "warn"`
 /// findings about the latter are only logged.
 pub async fn check(redis: &Redis) -> Result<(), PreflightError> {
     redis.confirm_layout().await.map_err(|error| match error {
         LayoutError::Unreachable(source) => PreflightError::Unreachable(source),
         other => PreflightError::Layout(other),
     })?;
+    common_time::read(redis).await.map_err(PreflightError::Unreachable)?;
     let mut findings = Vec::new();
     for group in redis.groups() {
         findings.extend(look(group, redis.settings.confirm_replicas).await?);

@@ -9,7 +9,7 @@ use atelier_domain::ids::{AssetId, JobId, WorkspaceId};
 use atelier_domain::job::Job;
 use atelier_domain::operation::Step;
 use atelier_domain::ports::{
-    Admission, CancelOutcome, JobFilter, JobStore, NewJob, Next, Page, StoreUnavailable,
+    Admission, CancelOutcome, JobFilter, JobStore, NewJob, Next, Page, StoreUnavailable, TimeSource as _,
 };
 use atelier_domain::state::{Event, State};
 use futures::future::try_join_all;
@@ -22,7 +22,7 @@ use crate::connect::{Redis, twice};
 use crate::events::{self, Waiters};
 use crate::listing::{self, Newest};
 use crate::settle::{self, Extent, Source, Verdict, Written};
-use crate::{admission, record, script};
+use crate::{admission, common_time, record, script};
 
 /// How often a waiting caller looks although no message came.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
@@ -44,10 +44,14 @@ fn unavailable(source: impl std::error::Error + Send + Sync + 'static) -> StoreU
 }
 
 impl RedisJobStore {
-    /// Opens the store and listens for ended jobs until `stop`. The returned task ends then.
+    /// Opens the store, listens for ended jobs and keeps the common time until `stop`. The returned task ends then.
     pub fn start(redis: Redis, stop: CancellationToken) -> (Self, tokio::task::JoinHandle<()>) {
         let waiters = Waiters::default();
-        let task = tokio::spawn(events::listen(redis.clone(), waiters.clone(), stop));
+        let listening = events::listen(redis.clone(), waiters.clone(), stop.clone());
+        let keeping_time = common_time::keep(redis.clone(), stop);
+        let task = tokio::spawn(async move {
+            tokio::join!(listening, keeping_time);
+        });
         let joiner = Joiner::start(redis.clone());
         (Self { redis, waiters, joiner }, task)
     }
@@ -186,7 +190,7 @@ impl JobStore for RedisJobStore {
         let mut after = after;
         after.epoch = before.epoch;
         let expected = settle::rise(&mut after);
-        let now = Timestamp::now();
+        let now = self.redis.time.now();
         let verdict =
             Verdict::ending(expected, &after, Extent::Whole, &next, &Source::Outside, retention, now)
                 .map_err(unavailable)?

@@ -55,7 +55,7 @@ async fn a_result_that_came_unasked_is_delivered_and_the_check_is_gone() {
     assert_eq!(work.journal.count(&id, Step::Check), 0);
     // The decision was about a job that is no more.
     assert!(!fixture.store.decide(&before, decision.job, decision.next).await.unwrap());
+    // A handler tells the end after it is stored.
     worker.stop().await;
-    // It is told after the verdict is written.
     assert_eq!(fixture.telemetry.ended.load(Ordering::Relaxed), 1);
 }

@@ -158,8 +158,19 @@ impl<S> Fixture<S> {
         assert_eq!(audit.violations, []);
     }
 
-    /// A "process" that runs queues until it is stopped or killed.
+    /// A "process" that runs queues until it is stopped or killed. Its grace is 2 s.
     pub fn process(&self, steps: &[Step], concurrency: usize, handler: Arc<dyn StepHandler>) -> Process {
+        self.patient_process(steps, concurrency, handler, Duration::from_secs(2))
+    }
+
+    /// The same with another grace.
+    pub fn patient_process(
+        &self,
+        steps: &[Step],
+        concurrency: usize,
+        handler: Arc<dyn StepHandler>,
+        grace: Duration,
+    ) -> Process {
         let runtime =
             tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
         let stop = CancellationToken::new();
@@ -170,7 +181,7 @@ impl<S> Fixture<S> {
             Redis::open(self.settings.clone()).unwrap()
         };
         for step in steps {
-            let options = RunnerOptions { step: *step, concurrency, grace: Duration::from_secs(2) };
+            let options = RunnerOptions { step: *step, concurrency, grace };
             tasks.push(runtime.spawn(run_queue(
                 redis.clone(),
                 self.policy.clone(),

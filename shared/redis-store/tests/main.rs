@@ -5,6 +5,7 @@
 
 mod admission;
 mod callbacks;
+mod common_time;
 mod control;
 mod crash;
 mod drain;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use apalis_core::task::builder::TaskBuilder;
 use apalis_redis::{Config, queries};
 use atelier_domain::Timestamp;
-use atelier_domain::ports::BoxError;
+use atelier_domain::ports::{BoxError, TimeSource as _};
 use rand::Rng;
 use redis::RedisResult;
 use tokio_util::sync::CancellationToken;
@@ -85,7 +85,7 @@ impl ControlQueue {
     pub async fn schedule(self, stop: CancellationToken) {
         let mut failures = 0;
         loop {
-            let now = Timestamp::now();
+            let now = self.redis.time.now();
             let pause = match self.push(ControlTask::RepairIndexes, now).await {
                 Ok(pushed) => {
                     debug!(task = ControlTask::RepairIndexes.name(), ?pushed, "control task pushed");

@@ -9,7 +9,7 @@ use apalis_core::backend::ext::BackendExt;
 use apalis_core::error::{BoxDynError, WorkerError};
 use apalis_core::worker::builder::WorkerBuilder;
 use apalis_redis::RedisStorage;
-use atelier_domain::Timestamp;
+use atelier_domain::ports::TimeSource as _;
 use futures::future::BoxFuture;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
@@ -157,7 +157,7 @@ impl Workshop {
             warn!(error = %error, "control task failed");
         }
         // Here, as finished tasks pile up only where tasks finish.
-        match self.finished.lock().await.remove_old(&self.redis, Timestamp::now()).await {
+        match self.finished.lock().await.remove_old(&self.redis, self.redis.time.now()).await {
             Ok(removed) => debug!(removed, "finished control tasks removed"),
             Err(error) => warn!(error = %error, "finished control tasks stay"),
         }

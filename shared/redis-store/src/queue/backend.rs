@@ -2,7 +2,7 @@
 
 use std::convert::Infallible;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 
 use apalis_core::backend::finalize::Ephemeral;
@@ -24,13 +24,17 @@ pub(crate) struct Delivery(pub(crate) Arc<RedisClaim>);
 
 type Closing = Pin<Box<dyn Future<Output = ()> + Send>>;
 
+/// What was claimed and is not begun. The worker takes it from here, and after a stop whoever gives it back.
+type Inbox = Arc<Mutex<mpsc::Receiver<Arc<RedisClaim>>>>;
+
 /// Steps of one queue, of all its shards, as an apalis backend. Nothing runs before the worker's stream starts.
 pub(crate) struct StepBackend {
     engines: Vec<Arc<Engine>>,
     concurrency: usize,
     stop: CancellationToken,
-    inbox: Option<mpsc::Receiver<Arc<RedisClaim>>>,
-    readers: Vec<tokio::task::JoinHandle<()>>,
+    inbox: Option<Inbox>,
+    /// Ends when the readers have ended and nothing is left in the inbox.
+    reading: Option<tokio::task::JoinHandle<()>>,
     renewals: Vec<tokio::task::JoinHandle<()>>,
     end_renewal: CancellationToken,
     closing: Option<Closing>,
@@ -44,7 +48,7 @@ impl StepBackend {
             concurrency: concurrency.max(1),
             stop,
             inbox: None,
-            readers: Vec::new(),
+            reading: None,
             renewals: Vec::new(),
             end_renewal: CancellationToken::new(),
             closing: None,
@@ -54,6 +58,7 @@ impl StepBackend {
     fn start(&mut self) {
         let (out, inbox) = mpsc::channel(self.concurrency);
         let places = Arc::new(Places::new(self.concurrency, self.engines.len()));
+        let mut readers = Vec::new();
         for engine in &self.engines {
             let reader = Reader {
                 engine: engine.clone(),
@@ -66,28 +71,28 @@ impl StepBackend {
                 engine.consumer.clone(),
                 self.end_renewal.clone(),
             );
-            self.readers.push(tokio::spawn(reader.run()));
+            readers.push(tokio::spawn(reader.run()));
             self.renewals.push(tokio::spawn(renewal));
         }
-        self.inbox = Some(inbox);
+        let inbox = Arc::new(Mutex::new(inbox));
+        self.inbox = Some(inbox.clone());
+        self.reading = Some(tokio::spawn(async move {
+            let _ = join_all(readers).await;
+            give_back(&inbox).await;
+        }));
     }
 
-    /// Ends the readers, gives back what nobody took, ends the renewals. Running steps have ended before.
+    /// Ends the readers, who give back what nobody took, and the renewals. Running steps have ended before.
     fn close(&mut self) -> Closing {
-        let inbox = self.inbox.take();
-        let readers = std::mem::take(&mut self.readers);
+        let reading = self.reading.take();
         let renewals = std::mem::take(&mut self.renewals);
         let end_renewal = self.end_renewal.clone();
         let engines = self.engines.clone();
         // A worker can end without its stop signal, too: the readers must not outlive it.
         self.stop.cancel();
         Box::pin(async move {
-            let _ = join_all(readers).await;
-            if let Some(mut inbox) = inbox {
-                inbox.close();
-                while let Some(claim) = inbox.recv().await {
-                    claim.release().await;
-                }
+            if let Some(reading) = reading {
+                let _ = reading.await;
             }
             end_renewal.cancel();
             let _ = join_all(renewals).await;
@@ -97,6 +102,15 @@ impl StepBackend {
             let _ = join_all(swept).await;
         })
     }
+}
+
+/// Gives everything back that nobody took, together: one after the other would take a round trip each.
+async fn give_back(inbox: &Inbox) {
+    let mut left = Vec::new();
+    while let Ok(claim) = inbox.lock().unwrap_or_else(PoisonError::into_inner).try_recv() {
+        left.push(claim);
+    }
+    join_all(left.iter().map(|claim| claim.release())).await;
 }
 
 impl Backend for StepBackend {
@@ -113,7 +127,8 @@ impl Backend for StepBackend {
         cx: &mut Context<'_>,
         _: &WorkerContext,
     ) -> Poll<Option<Result<Self::Task, Infallible>>> {
-        match self.inbox.as_mut().map(|inbox| inbox.poll_recv(cx)) {
+        let inbox = self.inbox.as_ref();
+        match inbox.map(|inbox| inbox.lock().unwrap_or_else(PoisonError::into_inner).poll_recv(cx)) {
             Some(Poll::Ready(Some(claim))) => Poll::Ready(Some(Ok(Task::new(Delivery(claim))))),
             // The reader has ended, which it does only at a stop: the stop itself wakes the worker.
             Some(Poll::Ready(None) | Poll::Pending) | None => Poll::Pending,

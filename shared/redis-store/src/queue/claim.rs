@@ -12,7 +12,7 @@ use atelier_domain::ledger::CallOutcome;
 use atelier_domain::operation::Step;
 use atelier_domain::pause::PauseScope;
 use atelier_domain::policy::Policy;
-use atelier_domain::ports::{Claim, ClaimError, Next, Telemetry};
+use atelier_domain::ports::{Claim, ClaimError, Next, Telemetry, TimeSource as _};
 use atelier_domain::state::{Event, State};
 use redis::{AsyncCommands, RedisResult};
 use tokio::sync::OwnedSemaphorePermit;
@@ -48,6 +48,16 @@ pub(crate) struct Place {
     pub(crate) _suspect: Option<OwnedSemaphorePermit>,
 }
 
+/// How far a claim has come. What it is decides what a process that ends may do about it.
+enum Phase {
+    /// Nothing was written: somebody else can begin from the start.
+    Untouched,
+    /// The job as its holder saved it, with the intent of a paid call.
+    Saved(Box<Job>),
+    /// The process ends and has done with it; the holder may not write any more.
+    Left,
+}
+
 /// [`Claim`] on Redis.
 pub(crate) struct RedisClaim {
     engine: Arc<Engine>,
@@ -56,6 +66,7 @@ pub(crate) struct RedisClaim {
     /// Whether the body in Redis is no longer the claimed one, or has another layout: then a write is whole.
     is_body_stale: AtomicBool,
     is_settled: AtomicBool,
+    phase: Mutex<Phase>,
     place: Mutex<Option<Place>>,
 }
 
@@ -75,6 +86,7 @@ impl RedisClaim {
             source,
             is_body_stale: AtomicBool::new(extent == Extent::Whole),
             is_settled: AtomicBool::new(false),
+            phase: Mutex::new(Phase::Untouched),
             place: Mutex::new(Some(place)),
         })
     }
@@ -88,7 +100,7 @@ impl RedisClaim {
 
     /// Holds the job back: it is not to be begun while the pause lasts.
     pub(crate) async fn park(&self, scope: &PauseScope) {
-        let now = Timestamp::now();
+        let now = self.engine.shard.time.now();
         let mut job = self.job.clone();
         job.due_at = Some(job.body.spec.start_deadline);
         let extent = self.extent_of(&job);
@@ -104,13 +116,51 @@ impl RedisClaim {
         }
     }
 
+    /// Gives a running step back, unless its holder has begun a paid call; whether it did. The holder cannot begin one
+    /// afterwards.
+    pub(crate) async fn give_back(&self) -> bool {
+        {
+            let mut phase = self.phase.lock().unwrap_or_else(PoisonError::into_inner);
+            if !matches!(*phase, Phase::Untouched) {
+                return false;
+            }
+            *phase = Phase::Left;
+        }
+        self.release_if_open().await;
+        true
+    }
+
+    async fn release_if_open(&self) {
+        if !self.is_settled.load(Ordering::Acquire) {
+            self.release().await;
+        }
+    }
+
+    /// Writes down that the answer to the paid call under way will not be heard by this process. Whoever may know more
+    /// is asked at once, and not after a lease.
+    pub(crate) async fn hand_over(&self) {
+        let saved = {
+            let mut phase = self.phase.lock().unwrap_or_else(PoisonError::into_inner);
+            std::mem::replace(&mut *phase, Phase::Left)
+        };
+        match saved {
+            _ if self.is_settled.load(Ordering::Acquire) => {}
+            Phase::Saved(job) => {
+                warn!(job.id = %job.id, "the process ends before the answer to a paid call");
+                let decided = self.engine.policy.found_open_intent(*job, self.engine.shard.time.now());
+                self.settle_decided(decided).await;
+            }
+            Phase::Untouched | Phase::Left => self.release_if_open().await,
+        }
+    }
+
     /// Ends a claim that its handler left open.
     pub(crate) async fn end_if_open(&self, reason: &str) {
         if self.is_settled.load(Ordering::Acquire) {
             return;
         }
         error!(job.id = %self.job.id, step = %self.engine.step, reason, "step ended without a verdict");
-        let now = Timestamp::now();
+        let now = self.engine.shard.time.now();
         let present = self.reread().await.unwrap_or_else(|| self.job.clone());
         let decided = self.engine.policy.step_failed(present, self.engine.step, reason, now, rand::random());
         self.settle_decided(decided).await;
@@ -119,7 +169,7 @@ impl RedisClaim {
     /// Ends a job that was claimed too often.
     pub(crate) async fn end_as_poison(&self) {
         error!(job.id = %self.job.id, deliveries = self.job.deliveries, "poisoned job given up");
-        let decided = self.engine.policy.poisoned(self.job.clone(), Timestamp::now());
+        let decided = self.engine.policy.poisoned(self.job.clone(), self.engine.shard.time.now());
         self.settle_decided(decided).await;
     }
 
@@ -195,6 +245,13 @@ impl Claim for RedisClaim {
     }
 
     async fn save(&self, job: &Job) -> Result<(), ClaimError> {
+        {
+            let mut phase = self.phase.lock().unwrap_or_else(PoisonError::into_inner);
+            if matches!(*phase, Phase::Left) {
+                return Err(ClaimError::GaveUp);
+            }
+            *phase = Phase::Saved(Box::new(job.clone()));
+        }
         let extent = self.extent_of(job);
         // Before the write: whether a lost one has arrived is not known.
         self.is_body_stale.fetch_or(extent == Extent::Whole, Ordering::AcqRel);
@@ -205,7 +262,7 @@ impl Claim for RedisClaim {
         let (was, is) = (self.job.state, job.state);
         let extent = self.extent_of(&job);
         let expected = settle::rise(&mut job);
-        let (retention, now) = (self.engine.retention(), Timestamp::now());
+        let (retention, now) = (self.engine.retention(), self.engine.shard.time.now());
         let verdict = Verdict::ending(expected, &job, extent, &next, &self.source, retention, now)
             .map(|verdict| verdict.indexed(&self.job, &job));
         let outcome = self.write(verdict).await;
@@ -249,7 +306,7 @@ impl RedisClaim {
                 // The verdict was written, but its answer was lost and somebody took the next step meanwhile.
                 return Ok(Ok(()));
             }
-            let now = Timestamp::now();
+            let now = self.engine.shard.time.now();
             let Some((mut after, next)) = with_late_remote(&before, remote, now) else {
                 // Somebody else has submitted again: two calls were paid, and only one can be the job's.
                 error!(job.id = %self.job.id, provider.job_id = %remote.id, "a second remote operation exists");

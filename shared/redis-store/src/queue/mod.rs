@@ -7,6 +7,7 @@
 
 mod backend;
 mod claim;
+mod drain;
 mod due_set;
 mod feed;
 mod leases;

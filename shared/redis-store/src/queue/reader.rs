@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use atelier_domain::Timestamp;
 use atelier_domain::operation::Step;
-use atelier_domain::ports::Claim;
+use atelier_domain::ports::{Claim, TimeSource as _};
+use futures::future::join_all;
 use rand::Rng;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
@@ -183,6 +183,7 @@ impl Reader {
     ) {
         let mut suspect = suspect;
         let Fetched { claimed, pauses, .. } = fetched;
+        let mut unwanted = Vec::new();
         for claimed in claimed {
             // There are never more claims than places: a fetch asks for as many as are free.
             let Some(slot) = places.pop() else { return };
@@ -205,7 +206,7 @@ impl Reader {
             let is_poison = job.deliveries > self.engine.policy.retry.max_deliveries;
             let place = Place { _slot: slot, _suspect: held };
             let claim = RedisClaim::new(self.engine.clone(), job, claimed.source, extent, place);
-            let now = Timestamp::now();
+            let now = self.engine.shard.time.now();
             if is_poison {
                 claim.end_as_poison().await;
             } else if let Some(pause) = pauses.iter().find(|pause| pause.holds(claim.job(), now)) {
@@ -213,10 +214,12 @@ impl Reader {
                 let pause = pause.clone();
                 tokio::spawn(async move { claim.park(&pause).await });
             } else if self.stop.is_cancelled() {
-                claim.release().await;
+                unwanted.push(claim);
             } else if let Err(unsent) = self.out.send(claim).await {
-                unsent.0.release().await;
+                unwanted.push(unsent.0);
             }
         }
+        // Together: one after the other would take a round trip each.
+        join_all(unwanted.iter().map(|claim| claim.release())).await;
     }
 }

@@ -9,7 +9,7 @@ use atelier_domain::job::Job;
 use atelier_domain::state::State;
 use serde_json::{Value, json};
 
-use super::faults::{Family, What};
+use super::faults::What;
 use super::fleet::Fleet;
 use super::orders::Placed;
 use super::{REST_LIMIT, Scenario};
@@ -45,10 +45,6 @@ struct Sums {
     paid_again: usize,
     unknown_paid: usize,
     unknown_unpaid: usize,
-    /// Ends as `deadline` or `timeout`: times are compared between hosts, so a wrong clock can bring them.
-    too_late_unpaid: usize,
-    /// The same of jobs whose paid work is given up by that.
-    too_late_paid: usize,
 }
 
 pub(super) async fn make(
@@ -71,11 +67,10 @@ pub(super) async fn make(
         }
     }
     let mut sums = Sums::default();
-    let has_clocks = scenario.families.contains(&Family::Clocks);
     for order in placed {
         let paid = paid_by_prompt.get(&order.prompt).copied().unwrap_or(0);
         match by_id.get(order.ended.id.as_str()) {
-            Some(job) => sums.judge(order, job, paid, has_clocks, &mut wrong),
+            Some(job) => sums.judge(order, job, paid, &mut wrong),
             None => {
                 sums.lost += 1;
                 wrong.push(format!("lost: {order:?}"));
@@ -98,7 +93,7 @@ pub(super) async fn make(
 }
 
 impl Sums {
-    fn judge(&mut self, order: &Placed, job: &Job, paid: usize, has_clocks: bool, wrong: &mut Vec<String>) {
+    fn judge(&mut self, order: &Placed, job: &Job, paid: usize, wrong: &mut Vec<String>) {
         let mut tell = |what: &str| {
             wrong.push(format!(
                 "{what}: {:?} paid {paid} times, caller saw {:?}, {} {:?} attempts {}",
@@ -124,12 +119,6 @@ impl Sums {
             (State::Succeeded, _) => tell("a success that nobody was paid for"),
             (State::Failed, Some(ErrorCode::UnknownOutcome)) if paid > 0 => self.unknown_paid += 1,
             (State::Failed, Some(ErrorCode::UnknownOutcome)) => self.unknown_unpaid += 1,
-            (State::Failed, Some(ErrorCode::Deadline | ErrorCode::Timeout)) if has_clocks && paid > 0 => {
-                self.too_late_paid += 1;
-            }
-            (State::Failed, Some(ErrorCode::Deadline | ErrorCode::Timeout)) if has_clocks => {
-                self.too_late_unpaid += 1;
-            }
             _ => tell("an end that no fault here explains"),
         }
     }
@@ -177,11 +166,15 @@ fn report(
             "ended_as_unknown_outcome_and_was_not_paid": sums.unknown_unpaid,
             "paid_again_as_its_caller_allows": sums.paid_again,
         },
-        "ended_as_deadline_or_timeout": {"paid": sums.too_late_paid, "not_paid": sums.too_late_unpaid},
         "refused_while_redis_was_full": struck.iter().map(|struck| struck.what.refused).sum::<usize>(),
         "longest_recovery_ms": struck.iter().map(|struck| millis(struck.recovered_in)).max(),
         "job_ms": {"median": part_of(&times, 50), "p99": part_of(&times, 99), "longest": times.last()},
-        "exit_after_sigterm_ms": {"stops": exits.len(), "p99": part_of(&exits, 99), "longest": exits.last()},
+        "exit_after_sigterm_ms": {
+            "stops": exits.len(),
+            "median": part_of(&exits, 50),
+            "p99": part_of(&exits, 99),
+            "longest": exits.last(),
+        },
         "wrong": wrong,
     })
 }

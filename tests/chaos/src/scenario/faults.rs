@@ -7,7 +7,7 @@ use anyhow::{Context, Result, ensure};
 use atelier_simulator::{Fault, Kind as Request, Rule};
 use rand::Rng;
 use rand::rngs::StdRng;
-use rand::seq::IndexedRandom;
+use rand::seq::{IndexedRandom, IteratorRandom};
 use tokio::process::Command;
 
 use super::fleet::{self, Fleet, Peer};
@@ -41,7 +41,7 @@ pub enum Family {
     Storms,
     /// The asset store refuses, for everybody.
     S3,
-    /// The clock of one program's host jumps an hour.
+    /// The clocks of the hosts are hours apart all the time, and that of one program's host jumps.
     Clocks,
 }
 
@@ -223,11 +223,12 @@ async fn refuse_assets(dice: &mut StdRng, fleet: &Fleet) -> Result<What> {
 
 async fn jump(dice: &mut StdRng, fleet: &mut Fleet) -> Result<What> {
     let member = any_member(dice, fleet)?;
-    let jump = if dice.random() { "+1h" } else { "-1h" };
+    let clocks = ["+0", "+1h", "-1h"].into_iter().filter(|clock| *clock != member.usual_clock);
+    let jump = clocks.choose(dice).context("no other clock")?;
     std::fs::write(&member.clock, jump)?;
-    let name = format!("clock of {} {jump}", member.program.kind());
+    let name = format!("clock of {} jumps from {} to {jump}", member.program.kind(), member.usual_clock);
     pause(dice, 2_000..4_000).await;
-    std::fs::write(&member.clock, "+0")?;
+    std::fs::write(&member.clock, member.usual_clock)?;
     Ok(What::named(name))
 }
 

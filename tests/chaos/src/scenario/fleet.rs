@@ -21,6 +21,8 @@ use crate::world::{API_KEY, World};
 
 /// Two of each but the api, whose callers know one address.
 const MEMBERS: [Kind; 5] = [Kind::Api, Kind::Worker, Kind::Worker, Kind::Poller, Kind::Poller];
+/// How wrong the clocks of their hosts are, where clocks are wrong.
+const CLOCKS: [&str; MEMBERS.len()] = ["+0", "+1h", "-1h", "-1h", "+1h"];
 const PROVIDERS: [(&str, &str); 6] = [
     ("elevenlabs", "elevenlabs"),
     ("deepgram", "deepgram"),
@@ -56,6 +58,8 @@ pub struct Member {
     links: [Link; 3],
     /// The file that says how wrong its clock is.
     pub clock: PathBuf,
+    /// What it says while no fault is struck.
+    pub usual_clock: &'static str,
 }
 
 impl Member {
@@ -96,13 +100,14 @@ impl Fleet {
             let config = world.folder.path().join(format!("{kind}-{number}.toml"));
             std::fs::write(&config, settings(world, kind, peers, &hosts)?)?;
             let clock = world.folder.path().join(format!("{kind}-{number}.clock"));
-            std::fs::write(&clock, "+0")?;
+            let usual_clock = CLOCKS[number];
+            std::fs::write(&clock, usual_clock)?;
             let mut program = Program::new(kind, &world.programs, config, Arc::new(Gate::new()));
             if has_clocks {
                 program = program.with_environment(faketime(&clock)?);
             }
             program.start()?;
-            members.push(Member { program, links, clock });
+            members.push(Member { program, links, clock, usual_clock });
         }
         let api = members.first().context("no api")?;
         let front = Link::open(api.program.listen()).await?;
@@ -167,7 +172,7 @@ fn settings(world: &World, kind: Kind, peers: [SocketAddr; 3], hosts: &[SocketAd
     text += &format!(
         "[redis]\nurl = \"redis://{redis}/0\"\nlease_ms = 3000\ncommand_timeout_ms = 2000\n\
          connect_timeout_ms = 1000\n\
-         [shutdown]\ngrace_ms = 4000\n\
+         [shutdown]\ngrace_ms = 8000\n\
          [telemetry]\nlog_filter = \"info,atelier_api::observe=warn\"\n"
     );
     if kind != Kind::Poller {
