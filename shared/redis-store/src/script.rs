@@ -53,9 +53,24 @@ script!(
     "scripts/repair.lua"
 );
 script!(
+    /// Writes the costs of a day into its month.
+    FOLD,
+    "scripts/fold.lua"
+);
+script!(
     /// Forgets a job that has ended.
     FORGET,
     "scripts/forget.lua"
+);
+script!(
+    /// Takes or prolongs the lease of the leader.
+    LEAD,
+    "scripts/lead.lua"
+);
+script!(
+    /// Gives back the lease of the leader.
+    RESIGN,
+    "scripts/resign.lua"
 );
 script!(
     /// Makes a check due at once.

@@ -6,6 +6,7 @@
 mod admission;
 mod callbacks;
 mod control;
+mod costs;
 mod crash;
 mod drain;
 mod failover;

@@ -11,9 +11,9 @@ use crate::script;
 /// Ids looked at in one script: bounds how long Redis is busy with one call.
 const WINDOW: i64 = 500;
 /// Keys that one `SCAN` walks over.
-const SCAN_COUNT: u32 = 1_000;
+pub(super) const SCAN_COUNT: u32 = 1_000;
 /// Rest after each call, which takes Redis about a millisecond: jobs go first, a repair has minutes.
-const REST: Duration = Duration::from_millis(5);
+pub(super) const REST: Duration = Duration::from_millis(5);
 
 /// What a repair did.
 #[derive(Debug, Default)]
