@@ -2,6 +2,7 @@
 
 mod assets;
 mod callbacks;
+mod costs;
 mod dead_letters;
 mod health;
 mod inputs;
@@ -32,6 +33,7 @@ const DEAD_LETTERS: &str = "/api/v1/media/dead-letters";
 const REPLAY: &str = "/api/v1/media/dead-letters/replay";
 const PURGE: &str = "/api/v1/media/dead-letters/purge";
 const MODELS: &str = "/api/v1/media/models";
+const COSTS: &str = "/api/v1/media/costs";
 const CALLBACK: &str = "/callbacks/{provider}/{job}/{token}";
 const ASSET: &str = "/api/v1/assets/{id}";
 const SIGNED_URL: &str = "/api/v1/assets/{id}/signed-url";
@@ -49,6 +51,7 @@ pub fn router(state: ApiState) -> Router {
         .route(REPLAY, post(dead_letters::replay))
         .route(PURGE, post(dead_letters::purge))
         .route(MODELS, get(models::list))
+        .route(COSTS, get(costs::show))
         .route(CALLBACK, post(callbacks::receive).put(callbacks::receive))
         .route(ASSET, get(assets::show))
         .route(SIGNED_URL, get(assets::signed_url))

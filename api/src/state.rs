@@ -6,7 +6,7 @@ use atelier_domain::callback::CallbackAddresses;
 use atelier_domain::catalogue::Catalogue;
 use atelier_domain::foreign::Exceptions;
 use atelier_domain::policy::Policy;
-use atelier_domain::ports::{AssetStore, Callbacks, JobStore, Spool, Telemetry};
+use atelier_domain::ports::{AssetStore, Callbacks, CostBook, JobStore, Spool, Telemetry};
 use tokio_util::sync::CancellationToken;
 
 use crate::keys::ApiKeys;
@@ -18,6 +18,8 @@ use crate::settings::ApiSettings;
 pub struct ApiState {
     /// Where jobs are kept.
     pub jobs: Arc<dyn JobStore>,
+    /// What jobs have cost.
+    pub costs: Arc<dyn CostBook>,
     /// Where media are kept.
     pub assets: Arc<dyn AssetStore>,
     /// Spans that cross processes.

@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use atelier_api::{ApiKeys, ApiSettings, ApiState, LargeBodies, router};
-use atelier_domain::Timestamp;
 use atelier_domain::asset::{Asset, MediaFacts};
 use atelier_domain::callback::CallbackSettings;
 use atelier_domain::catalogue::Catalogue;
+use atelier_domain::costs::DayCost;
 use atelier_domain::foreign::Exceptions;
 use atelier_domain::ids::{AssetId, JobId, WorkspaceId};
 use atelier_domain::job::{Epoch, Job};
@@ -20,6 +20,7 @@ use atelier_domain::ports::*;
 use atelier_domain::secret::Secret;
 use atelier_domain::state::{Event, State};
 use atelier_domain::trace::TraceParent;
+use atelier_domain::{Date, Timestamp};
 use axum::Router;
 use axum::body::{Body, Bytes};
 use futures::StreamExt as _;
@@ -39,6 +40,7 @@ struct Kept {
     spooled: BTreeMap<(JobId, u32, u16), Vec<u8>>,
     hastened: Vec<JobId>,
     struck: Vec<JobId>,
+    costs: Vec<(WorkspaceId, DayCost)>,
 }
 
 /// Jobs, assets and URLs in memory.
@@ -71,6 +73,10 @@ impl MemoryStore {
 
     pub fn jobs(&self) -> Vec<Job> {
         self.kept.lock().unwrap().jobs.clone()
+    }
+
+    pub fn keep_cost(&self, workspace: &str, cost: DayCost) {
+        self.kept.lock().unwrap().costs.push((workspace.parse().unwrap(), cost));
     }
 
     pub fn keep_asset(&self, asset: Asset) {
@@ -211,6 +217,20 @@ impl JobStore for MemoryStore {
 
     async fn ready(&self) -> Result<(), StoreUnavailable> {
         self.answer().map(|_| ())
+    }
+}
+
+#[async_trait]
+impl CostBook for MemoryStore {
+    async fn costs(
+        &self,
+        workspace: &WorkspaceId,
+        from: Date,
+        to: Date,
+    ) -> Result<Vec<DayCost>, StoreUnavailable> {
+        let kept = self.answer()?;
+        let fits = |(of, cost): &&(WorkspaceId, DayCost)| of == workspace && (from..=to).contains(&cost.day);
+        Ok(kept.costs.iter().filter(fits).map(|(_, cost)| cost.clone()).collect())
     }
 }
 
@@ -386,6 +406,7 @@ impl Api {
         let keys = if settings.api_keys.is_empty() { two() } else { settings.api_keys.clone() };
         let state = ApiState {
             jobs: store.clone(),
+            costs: store.clone(),
             assets: store.clone(),
             telemetry: telemetry.clone(),
             catalogue: Arc::new(Catalogue::builtin().unwrap()),

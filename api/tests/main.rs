@@ -10,6 +10,7 @@
 mod admission;
 mod auth;
 mod callbacks;
+mod costs;
 mod doubts;
 mod fakes;
 mod inputs;

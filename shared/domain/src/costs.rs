@@ -8,6 +8,7 @@ use jiff::tz::Offset;
 
 use crate::job::Job;
 use crate::ledger::CallOutcome;
+use crate::money::MicroUsd;
 use crate::operation::{Operation, Provider};
 use crate::state::State;
 use crate::{Date, Timestamp};
@@ -176,6 +177,12 @@ pub fn group(costs: &[DayCost], by: &[CostKey]) -> Vec<(CostGroup, Sums)> {
         *groups.entry(group).or_default() += cost.sums;
     }
     groups.into_iter().collect()
+}
+
+/// An amount in dollars, exact and without trailing zeros.
+pub fn usd_text(micro_usd: i64) -> String {
+    let sign = if micro_usd < 0 { "-" } else { "" };
+    format!("{sign}{}", MicroUsd(micro_usd.unsigned_abs()))
 }
 
 /// The day of an instant in UTC.
