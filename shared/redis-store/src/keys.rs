@@ -23,6 +23,24 @@
 //! | `{q0}:f` | string | written to have it confirmed by replicas, with `confirm_replicas` | for ever |
 //! | `{q0}:ended` | channel | ids of jobs that have just ended, with spaces between them | - |
 //!
+//! What they take, with all that Redis keeps for them, on Redis 7.0 with jemalloc and with a prompt of 300 characters;
+//! `tests/sizes.rs` measures it:
+//!
+//! | key | takes | for each |
+//! |---|---|---|
+//! | `j`, queued | 600 B | job |
+//! | `j`, awaiting | 856 B | job, with its remote id and the paid call |
+//! | `s` | 58 B | ready step |
+//! | `c` | 118 B | waiting job |
+//! | `d` | 135 B | delayed step |
+//! | `x`, `u`, `l` | 118 B | job in the index |
+//! | `i` | 120 B | idempotency key |
+//! | `a` | 408 B | asset |
+//! | `h` | 88 B | hastened job |
+//! | `m` | 392 B | workspace and day, with two models |
+//! | `y` | 512 B | workspace and month, with one day and two models |
+//! | `mf` | 56 B | shard, as `n` and `f` |
+//!
 //! The control queue is `apalis-redis`', which chooses its keys itself. `Q` is [`CONTROL_QUEUE`]:
 //!
 //! | key | type | content | lives |

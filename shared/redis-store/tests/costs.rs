@@ -27,7 +27,8 @@ fn raw(fixture: &Fixture) -> Connection {
     redis::Client::open(fixture.server.url()).unwrap().get_connection().unwrap()
 }
 
-fn priced(number: usize) -> Job {
+/// A job with an estimate, of one of two models.
+pub fn priced(number: usize) -> Job {
     let mut job = new_job("a fox");
     let price = UnitPrice { unit: PriceUnit::Video, micro_usd: MicroUsd(ESTIMATE) };
     job.body.cost = Cost::estimate(MicroUsd(ESTIMATE), price);
@@ -177,7 +178,7 @@ fn parts(fixture: &Fixture) -> Vec<String> {
     keys
 }
 
-async fn roll_up(fixture: &Fixture, number: u64) {
+pub async fn roll_up(fixture: &Fixture, number: u64) {
     let stop = CancellationToken::new();
     let options = ControlOptions {
         poll_every: Duration::from_millis(20),

@@ -21,5 +21,6 @@ mod redis_groups;
 mod redis_server;
 mod scale;
 mod secure;
+mod sizes;
 mod spool;
 mod topologies;
