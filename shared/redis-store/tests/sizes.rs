@@ -124,8 +124,8 @@ async fn of_living_jobs(measured: &mut Measured) {
     let rest = fixture.process(&[Step::Check, Step::Deliver], 8, work);
     wait_for("one to end", || async { fixture.job(&one.id).await.state == State::Succeeded }).await;
     rest.stop().await;
-    measured.note("`a`", usage(&mut raw, &keys.asset(&AssetId::of(&one.id, 0))));
-    measured.note("`h`", usage(&mut raw, &keys.hastened(&one.id)));
+    measured.note("`a`", usage(&mut raw, keys.asset(&AssetId::of(&one.id, 0))));
+    measured.note("`h`", usage(&mut raw, keys.hastened(&one.id)));
 }
 
 async fn of_delayed_jobs(measured: &mut Measured) {
@@ -166,5 +166,5 @@ async fn of_ended_jobs(measured: &mut Measured) {
     roll_up(&fixture, 0).await;
     let months: Vec<String> = raw.keys("{q0}:y:*").unwrap();
     measured.note("`y`", usage(&mut raw, &months[0]));
-    measured.note("`mf`", usage(&mut raw, &keys.folded()));
+    measured.note("`mf`", usage(&mut raw, keys.folded()));
 }
