@@ -6,6 +6,7 @@ mod callbacks;
 mod doubts;
 mod faults;
 mod harness;
+mod housekeeping;
 mod inputs;
 mod journeys;
 mod matrix;
