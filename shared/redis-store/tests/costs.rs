@@ -225,8 +225,13 @@ async fn days_that_are_over_are_rolled_up_and_cost_the_same() {
     for month in &months {
         assert!(raw.ttl::<_, i64>(month).unwrap() > 399 * 86_400);
     }
-    // As a roll-up leaves it that was killed after it had removed some parts, at any of them.
-    for key in kept.keys().filter(|key| key.ends_with(&two_days_ago)) {
+    // As a roll-up leaves it that was killed before it had removed the last part, whichever that is.
+    let mut restored: Option<&String> = None;
+    let ours = format!(":m:{}{two_days_ago}", workspace());
+    for key in kept.keys().filter(|key| key.ends_with(&ours)) {
+        if let Some(other) = restored.replace(key) {
+            let _: () = raw.del(other).unwrap();
+        }
         let fields: Vec<(&String, &i64)> = kept[key].iter().collect();
         let _: () = raw.hset_multiple(key, &fields).unwrap();
         for shard in 0..3 {
@@ -234,6 +239,7 @@ async fn days_that_are_over_are_rolled_up_and_cost_the_same() {
         }
         assert_eq!(costs(&fixture).await, before, "{key} counts once");
     }
+    assert_eq!(parts(&fixture).len(), 7);
     roll_up(&fixture, 1).await;
     assert_eq!(parts(&fixture).len(), 6);
     assert_eq!(costs(&fixture).await, before);
