@@ -3,6 +3,7 @@
 mod attached;
 mod body;
 mod caller;
+mod costs;
 mod id;
 mod query;
 
@@ -10,5 +11,6 @@ pub use attached::RawFile;
 pub(crate) use body::JobBody;
 pub use body::read_body_pieces;
 pub(crate) use caller::{Caller, Recognized};
+pub(crate) use costs::CostQuery;
 pub(crate) use id::PathId;
 pub(crate) use query::{ListQuery, ModelQuery, WaitQuery};

@@ -9,7 +9,9 @@ use atelier_domain::foreign::Exceptions;
 use atelier_domain::policy::Policy;
 use atelier_domain::ports::Telemetry;
 use atelier_providers::{ProviderSettings, Registry};
-use atelier_redis_store::{Redis, RedisJobStore, RedisSpool, RedisStoreSettings, preflight};
+use atelier_redis_store::{
+    Redis, RedisCostBook, RedisJobStore, RedisPauses, RedisSpool, RedisStoreSettings, preflight,
+};
 use atelier_runtime::settings::{CONFIGURATION_PAGE, Problems, ShutdownSettings, TelemetrySettings};
 use atelier_runtime::shutdown::Shutdown;
 use atelier_s3_store::{S3Settings, S3Store};
@@ -80,6 +82,8 @@ pub async fn run(
         .with_context(|| format!("cannot listen on {}", settings.api.listen))?;
     let state = ApiState {
         jobs: Arc::new(jobs),
+        pauses: Arc::new(RedisPauses::new(redis.clone())),
+        costs: Arc::new(RedisCostBook::new(redis.clone())),
         assets: Arc::new(assets.clone()),
         time: Arc::new(redis.time()),
         telemetry,

@@ -2,11 +2,13 @@
 
 mod assets;
 mod callbacks;
+mod costs;
 mod dead_letters;
 mod health;
 mod inputs;
 mod jobs;
 mod models;
+mod pauses;
 mod resolve;
 
 use std::any::Any;
@@ -31,7 +33,10 @@ const RESOLVE: &str = "/api/v1/media/jobs/{id}/resolve";
 const DEAD_LETTERS: &str = "/api/v1/media/dead-letters";
 const REPLAY: &str = "/api/v1/media/dead-letters/replay";
 const PURGE: &str = "/api/v1/media/dead-letters/purge";
+const PAUSES: &str = "/api/v1/media/pauses";
+const RESUME: &str = "/api/v1/media/pauses/resume";
 const MODELS: &str = "/api/v1/media/models";
+const COSTS: &str = "/api/v1/media/costs";
 const CALLBACK: &str = "/callbacks/{provider}/{job}/{token}";
 const ASSET: &str = "/api/v1/assets/{id}";
 const SIGNED_URL: &str = "/api/v1/assets/{id}/signed-url";
@@ -48,7 +53,10 @@ pub fn router(state: ApiState) -> Router {
         .route(DEAD_LETTERS, get(dead_letters::list))
         .route(REPLAY, post(dead_letters::replay))
         .route(PURGE, post(dead_letters::purge))
+        .route(PAUSES, get(pauses::list).post(pauses::pause))
+        .route(RESUME, post(pauses::resume))
         .route(MODELS, get(models::list))
+        .route(COSTS, get(costs::show))
         .route(CALLBACK, post(callbacks::receive).put(callbacks::receive))
         .route(ASSET, get(assets::show))
         .route(SIGNED_URL, get(assets::signed_url))
@@ -70,8 +78,8 @@ async fn unknown_route(method: Method, uri: Uri) -> ApiError {
 async fn wrong_method(method: Method, route: Option<Extension<MatchedPath>>) -> ApiError {
     let route = route.as_ref().map_or("", |Extension(route)| route.as_str());
     let allowed = match route {
-        JOBS => "GET and POST",
-        CANCEL | RESOLVE | REPLAY | PURGE => "POST",
+        JOBS | PAUSES => "GET and POST",
+        CANCEL | RESOLVE | REPLAY | PURGE | RESUME => "POST",
         CALLBACK => "POST and PUT",
         _ => "GET",
     };

@@ -1,8 +1,10 @@
 //! The `[api]` section.
 
+use std::collections::BTreeSet;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
+use atelier_domain::ids::WorkspaceId;
 use serde::Deserialize;
 
 use crate::keys::ApiKeys;
@@ -15,6 +17,8 @@ pub struct ApiSettings {
     pub listen: SocketAddr,
     /// API keys and the workspace each belongs to, see [`ApiKeys`]. None.
     pub api_keys: ApiKeys,
+    /// Workspaces whose keys may pause the jobs of all. None.
+    pub operators: BTreeSet<WorkspaceId>,
     /// Largest request body, in bytes. 1 MiB: the longest text a provider speaks is 40,000 characters.
     pub body_limit_bytes: usize,
     /// Largest file that comes with a request, in bytes. 20 MiB: what a worker sends to a provider in one piece.
@@ -40,6 +44,7 @@ impl Default for ApiSettings {
         Self {
             listen: SocketAddr::from((Ipv4Addr::UNSPECIFIED, 8080)),
             api_keys: ApiKeys::default(),
+            operators: BTreeSet::new(),
             body_limit_bytes: 1024 * 1024,
             attachment_limit_bytes: 20 * 1024 * 1024,
             large_bodies_bytes: 256 * 1024 * 1024,
@@ -73,6 +78,10 @@ impl ApiSettings {
         within("signed_url_ttl_s", self.signed_url_ttl_s, 1, 604_800);
         within("ready_timeout_ms", self.ready_timeout_ms, 1, 60_000);
         problems
+    }
+
+    pub(crate) fn is_operator(&self, workspace: &WorkspaceId) -> bool {
+        self.operators.contains(workspace)
     }
 
     pub(crate) fn body_timeout(&self) -> Duration {

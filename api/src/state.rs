@@ -7,7 +7,9 @@ use atelier_domain::callback::CallbackAddresses;
 use atelier_domain::catalogue::Catalogue;
 use atelier_domain::foreign::Exceptions;
 use atelier_domain::policy::Policy;
-use atelier_domain::ports::{AssetStore, Callbacks, JobStore, Spool, Telemetry, TimeSource};
+use atelier_domain::ports::{
+    AssetStore, Callbacks, CostBook, JobStore, Pauses, Spool, Telemetry, TimeSource,
+};
 use tokio_util::sync::CancellationToken;
 
 use crate::error::ApiError;
@@ -20,6 +22,10 @@ use crate::settings::ApiSettings;
 pub struct ApiState {
     /// Where jobs are kept.
     pub jobs: Arc<dyn JobStore>,
+    /// What is held back.
+    pub pauses: Arc<dyn Pauses>,
+    /// What jobs have cost.
+    pub costs: Arc<dyn CostBook>,
     /// Where media are kept.
     pub assets: Arc<dyn AssetStore>,
     /// When it is.

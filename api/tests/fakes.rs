@@ -7,19 +7,21 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use atelier_api::{ApiKeys, ApiSettings, ApiState, LargeBodies, router};
-use atelier_domain::Timestamp;
 use atelier_domain::asset::{Asset, MediaFacts};
 use atelier_domain::callback::CallbackSettings;
 use atelier_domain::catalogue::Catalogue;
+use atelier_domain::costs::DayCost;
 use atelier_domain::foreign::Exceptions;
 use atelier_domain::ids::{AssetId, JobId, WorkspaceId};
 use atelier_domain::job::{Epoch, Job};
 use atelier_domain::operation::{Operation, Provider, Step};
+use atelier_domain::pause::{Pause, PauseFacts, PauseScope};
 use atelier_domain::policy::Policy;
 use atelier_domain::ports::*;
 use atelier_domain::secret::Secret;
 use atelier_domain::state::{Event, State};
 use atelier_domain::trace::TraceParent;
+use atelier_domain::{Date, Timestamp};
 use axum::Router;
 use axum::body::{Body, Bytes};
 use futures::StreamExt as _;
@@ -39,6 +41,8 @@ struct Kept {
     spooled: BTreeMap<(JobId, u32, u16), Vec<u8>>,
     hastened: Vec<JobId>,
     struck: Vec<JobId>,
+    costs: Vec<(WorkspaceId, DayCost)>,
+    pauses: BTreeMap<PauseScope, PauseFacts>,
 }
 
 /// Jobs, assets and URLs in memory.
@@ -73,6 +77,10 @@ impl MemoryStore {
 
     pub fn jobs(&self) -> Vec<Job> {
         self.kept.lock().unwrap().jobs.clone()
+    }
+
+    pub fn keep_cost(&self, workspace: &str, cost: DayCost) {
+        self.kept.lock().unwrap().costs.push((workspace.parse().unwrap(), cost));
     }
 
     pub fn keep_asset(&self, asset: Asset) {
@@ -223,6 +231,37 @@ impl JobStore for MemoryStore {
 
     async fn ready(&self) -> Result<(), StoreUnavailable> {
         self.answer().map(|_| ())
+    }
+}
+
+#[async_trait]
+impl Pauses for MemoryStore {
+    async fn pause(&self, pause: &Pause) -> Result<(), StoreUnavailable> {
+        self.answer()?.pauses.insert(pause.scope.clone(), pause.facts.clone());
+        Ok(())
+    }
+
+    async fn resume(&self, scope: &PauseScope) -> Result<Option<u64>, StoreUnavailable> {
+        Ok(self.answer()?.pauses.remove(scope).map(|_| 0))
+    }
+
+    async fn pauses(&self) -> Result<Vec<Held>, StoreUnavailable> {
+        let kept = self.answer()?.pauses.clone();
+        Ok(kept.into_iter().map(|(scope, facts)| Held { pause: Pause { scope, facts }, jobs: 0 }).collect())
+    }
+}
+
+#[async_trait]
+impl CostBook for MemoryStore {
+    async fn costs(
+        &self,
+        workspace: &WorkspaceId,
+        from: Date,
+        to: Date,
+    ) -> Result<Vec<DayCost>, StoreUnavailable> {
+        let kept = self.answer()?;
+        let fits = |(of, cost): &&(WorkspaceId, DayCost)| of == workspace && (from..=to).contains(&cost.day);
+        Ok(kept.costs.iter().filter(fits).map(|(_, cost)| cost.clone()).collect())
     }
 }
 
@@ -398,6 +437,8 @@ impl Api {
         let keys = if settings.api_keys.is_empty() { two() } else { settings.api_keys.clone() };
         let state = ApiState {
             jobs: store.clone(),
+            pauses: store.clone(),
+            costs: store.clone(),
             assets: store.clone(),
             time: store.clone(),
             telemetry: telemetry.clone(),

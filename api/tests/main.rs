@@ -10,11 +10,13 @@
 mod admission;
 mod auth;
 mod callbacks;
+mod costs;
 mod doubts;
 mod fakes;
 mod inputs;
 mod logs;
 mod models;
+mod pauses;
 mod reading;
 mod serving;
 mod settings;

@@ -130,7 +130,7 @@ pub async fn run(
         queues.spawn(run_queue(redis, policy, telemetry, worker.clone(), options, stop.clone()));
     }
     let housekeeping = ControlOptions { grace: settings.shutdown.grace(), ..ControlOptions::default() };
-    queues.spawn(run_control(redis, housekeeping, stop));
+    queues.spawn(run_control(redis, Arc::new(assets.clone()), housekeeping, stop));
     queues.join_all().await;
     end.cancel();
     assets.close().await;

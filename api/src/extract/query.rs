@@ -101,7 +101,7 @@ impl FromRequestParts<ApiState> for WaitQuery {
     }
 }
 
-fn pairs(parts: &Parts) -> Result<Vec<(String, String)>, ApiError> {
+pub(super) fn pairs(parts: &Parts) -> Result<Vec<(String, String)>, ApiError> {
     Query::<Vec<(String, String)>>::try_from_uri(&parts.uri)
         .map(|Query(pairs)| pairs)
         .map_err(|_| ApiError::bad_request("the query string cannot be read"))
@@ -136,7 +136,7 @@ fn word<T>(
     }
 }
 
-fn unknown(name: &str, known: &[&str]) -> FieldError {
+pub(super) fn unknown(name: &str, known: &[&str]) -> FieldError {
     let expected = match nearest(name, known.iter().copied()) {
         Some(meant) => format!("`{meant}`, if that was meant"),
         None => format!("one of {}", known.join(", ")),
@@ -144,6 +144,6 @@ fn unknown(name: &str, known: &[&str]) -> FieldError {
     FieldError::new(short(name), "is not a known query parameter", expected)
 }
 
-fn short(text: &str) -> String {
+pub(super) fn short(text: &str) -> String {
     text.chars().take(64).filter(|c| !c.is_control()).collect()
 }

@@ -2,9 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::Timestamp;
 use crate::ids::{AssetId, JobId, WorkspaceId};
 use crate::operation::{MediaKind, Operation, Provider};
+use crate::{Date, Timestamp};
 
 /// What the bytes of a file tell about themselves. Each fact is absent where the format does not tell it, or is not one
 /// that is read here.
@@ -98,6 +98,68 @@ pub fn staged_key_prefix(workspace: &WorkspaceId, received: Timestamp, sha256: &
     format!("inputs/{workspace}/{day}/{sha256}")
 }
 
+/// What a key of our layout names. A bucket may hold other keys; none of them is one of these.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ObjectKey {
+    /// An asset or its manifest, under [`object_key_prefix`].
+    Asset {
+        /// Whose it is.
+        workspace: WorkspaceId,
+    },
+    /// Bytes that came with a request, under [`staged_key_prefix`].
+    Input {
+        /// Whose they are.
+        workspace: WorkspaceId,
+    },
+}
+
+impl ObjectKey {
+    /// What this key names; `None` for a key that nothing here makes.
+    pub fn parse(key: &str) -> Option<Self> {
+        day_of_key(key)?;
+        let parts: Vec<&str> = key.split('/').collect();
+        let [first, second, _, _, fifth, file] = parts[..] else { return None };
+        let (name, extension) = file.split_once('.')?;
+        let is_digest = name.len() == 64 && name.bytes().all(|byte| byte.is_ascii_hexdigit());
+        if first == "inputs" && is_digest && is_extension(extension) {
+            return Some(Self::Input { workspace: second.parse().ok()? });
+        }
+        fifth.parse::<JobId>().ok()?;
+        name.parse::<u16>().ok()?;
+        let extension = extension.strip_suffix(".json").unwrap_or(extension);
+        is_extension(extension).then_some(())?;
+        Some(Self::Asset { workspace: first.parse().ok()? })
+    }
+
+    /// What all keys of the same kind and workspace begin with; a year follows.
+    pub fn root(&self) -> String {
+        match self {
+            Self::Asset { workspace } => format!("{workspace}/"),
+            Self::Input { workspace } => format!("inputs/{workspace}/"),
+        }
+    }
+}
+
+/// The day in a key of our layout.
+pub fn day_of_key(key: &str) -> Option<Date> {
+    let parts: Vec<&str> = key.split('/').collect();
+    let day = |year: &str, month: &str, day: &str| {
+        let is_padded = year.len() == 4 && month.len() == 2 && day.len() == 2;
+        is_padded
+            .then(|| Date::new(year.parse().ok()?, month.parse().ok()?, day.parse().ok()?).ok())
+            .flatten()
+    };
+    match parts[..] {
+        ["inputs", _, year, month, of_month, _] if year.len() == 4 => day(year, month, of_month),
+        [_, year, month, of_month, _, _] => day(year, month, of_month),
+        _ => None,
+    }
+}
+
+fn is_extension(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric())
+}
+
 /// Key of the manifest beside an object.
 pub fn manifest_key(object_key: &str) -> String {
     format!("{object_key}.json")
@@ -146,6 +208,39 @@ mod tests {
         let prefix = object_key_prefix(&workspace, admitted, &job, 2);
         assert_eq!(prefix, "acme/2026/11/22/0ujtsYcgvSTl8PAuAdqWYSMnLOv/2");
         assert_eq!(manifest_key("acme/x/2.png"), "acme/x/2.png.json");
+    }
+
+    #[test]
+    fn keys_of_the_layout_are_told_from_any_other() {
+        let workspace = || "acme".parse().unwrap();
+        let digest = "ab".repeat(32);
+        let job = "0ujtsYcgvSTl8PAuAdqWYSMnLOv";
+        for (key, expected) in [
+            (format!("acme/2026/11/22/{job}/0.mp4"), Some(ObjectKey::Asset { workspace: workspace() })),
+            (format!("acme/2026/11/22/{job}/1.json.json"), Some(ObjectKey::Asset { workspace: workspace() })),
+            (
+                format!("inputs/acme/2026/11/22/{digest}.png"),
+                Some(ObjectKey::Input { workspace: workspace() }),
+            ),
+            // A workspace may have that name.
+            (
+                format!("inputs/2026/11/22/{job}/0.mp4"),
+                Some(ObjectKey::Asset { workspace: "inputs".parse().unwrap() }),
+            ),
+            (format!("acme/2026/13/22/{job}/0.mp4"), None),
+            (format!("acme/2026/1/22/{job}/0.mp4"), None),
+            (format!("Acme/2026/11/22/{job}/0.mp4"), None),
+            (format!("acme/2026/11/22/{job}/0.mp4.bak"), None),
+            (format!("acme/2026/11/22/{job}/x.mp4"), None),
+            (format!("acme/2026/11/22/{job}/0"), None),
+            (format!("acme/2026/11/22/{job}/0.mp4/more"), None),
+            (format!("other/acme/2026/11/22/{digest}.png"), None),
+            ("acme/2026/11/22/notes/0.mp4".to_owned(), None),
+            ("inputs/acme/2026/11/22/photo.png".to_owned(), None),
+            ("backups/dump.rdb".to_owned(), None),
+        ] {
+            assert_eq!(ObjectKey::parse(&key), expected, "{key}");
+        }
     }
 
     #[test]

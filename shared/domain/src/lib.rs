@@ -6,6 +6,7 @@
 pub mod asset;
 pub mod callback;
 pub mod catalogue;
+pub mod costs;
 pub mod error;
 pub mod foreign;
 pub mod ids;
@@ -24,3 +25,5 @@ pub mod trace;
 
 /// An instant in UTC. Pure code receives it as `now`; only `main.rs` and the runners read a clock.
 pub use jiff::Timestamp;
+/// A day in UTC.
+pub use jiff::civil::Date;

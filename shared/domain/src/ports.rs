@@ -4,12 +4,14 @@
 mod assets;
 mod callbacks;
 mod claims;
+mod costs;
 mod jobs;
 mod pauses;
 mod providers;
 mod spool;
 mod telemetry;
 mod time;
+mod upkeep;
 
 use std::pin::Pin;
 
@@ -19,6 +21,7 @@ use futures::Stream;
 pub use assets::{AssetStore, ExpectedContent, NewObject, PutError, StoredObject};
 pub use callbacks::{Callback, CallbackRefusal, CallbackRequest, Callbacks, News};
 pub use claims::{Claim, ClaimError, Next, StepHandler};
+pub use costs::CostBook;
 pub use jobs::{
     Admission, Among, CancelOutcome, Idempotency, JobFilter, JobStore, NewJob, Page, StoreUnavailable,
 };
@@ -30,6 +33,7 @@ pub use providers::{
 pub use spool::{Spool, SpoolError, keep_finished, keep_inline};
 pub use telemetry::Telemetry;
 pub use time::TimeSource;
+pub use upkeep::{Aborted, AssetUpkeep, Swept, UploadMark};
 
 /// A cause that no caller branches on.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;

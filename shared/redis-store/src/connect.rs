@@ -148,6 +148,11 @@ impl Redis {
         self.shard(id.spread())
     }
 
+    /// Where the months of a workspace's costs are.
+    pub(crate) fn of_workspace(&self, workspace: &WorkspaceId) -> &Shard {
+        self.shard(keys::spread_of_key(workspace, ""))
+    }
+
     /// An id for a job that comes with this idempotency key, or with none. Key and job are looked at by one script.
     pub(crate) fn new_job_id(&self, workspace: &WorkspaceId, key: Option<&str>) -> JobId {
         let count = u16::try_from(self.shards.len()).unwrap_or(u16::MAX);

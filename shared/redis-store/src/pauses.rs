@@ -83,6 +83,16 @@ impl Pauses for RedisPauses {
     }
 }
 
+/// Queues what is held by a pause that is no more.
+pub(crate) async fn let_go_forgotten(shard: &Shard, scope: &PauseScope) -> RedisResult<()> {
+    let key = shard.keys.pauses();
+    let is_there: bool = twice(|| async { shard.commands().hexists(&key, scope.to_string()).await }).await?;
+    if !is_there {
+        let_go(shard, scope).await?;
+    }
+    Ok(())
+}
+
 /// Queues all that a pause has held in a shard; how many those were.
 pub(crate) async fn let_go(shard: &Shard, scope: &PauseScope) -> RedisResult<u64> {
     let mut call = script::RESUME.prepare_invoke();

@@ -53,6 +53,11 @@ script!(
     "scripts/repair.lua"
 );
 script!(
+    /// Writes the costs of a day into its month.
+    FOLD,
+    "scripts/fold.lua"
+);
+script!(
     /// Forgets a job that has ended.
     FORGET,
     "scripts/forget.lua"
@@ -66,6 +71,16 @@ script!(
     /// Queues what a pause has held back.
     RESUME,
     "scripts/resume.lua"
+);
+script!(
+    /// Takes or prolongs the lease of the leader.
+    LEAD,
+    "scripts/lead.lua"
+);
+script!(
+    /// Gives back the lease of the leader.
+    RESIGN,
+    "scripts/resign.lua"
 );
 script!(
     /// Makes a check due at once.

@@ -54,11 +54,62 @@ pub struct RedisStoreSettings {
     /// Most bytes of one reply that are kept until the asset store has them. 500 MiB, what a Redis value holds: bytes
     /// that are paid for are not thrown away, and memory is used only by replies that are really that long.
     pub spool_limit_bytes: u64,
-    /// How often periodic control tasks run, such as the repair of indexes. An index may hold the ids of expired
-    /// records for that long; each repair walks over all keys once.
-    pub control_period_s: u64,
+    /// How long the costs of a day can be asked for. A year and some: what is asked for is mostly a month, and a day of
+    /// a workspace takes a few hundred bytes.
+    pub costs_retention_days: u32,
+    /// The housekeeping: how often, and by whom.
+    pub control: ControlSettings,
     /// What to do when Redis is set up in a way that can lose jobs: `refuse` to start or `warn`.
     pub on_unsafe: OnUnsafe,
+}
+
+/// Section `redis.control`: how often each control task is pushed, and the lease of the poller that pushes them.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ControlSettings {
+    /// Between two repairs of the indexes. An index may hold the ids of expired records for that long; each repair walks
+    /// over all keys once.
+    pub repair_indexes_s: u64,
+    /// Between two roll-ups of costs. Only the first one of a day finds work.
+    pub roll_up_costs_s: u64,
+    /// Between two searches for objects that are too old. Each is bounded, and goes on where the last one stopped.
+    pub remove_expired_s: u64,
+    /// Between two searches for uploads that were left open.
+    pub abort_uploads_s: u64,
+    /// How long a poller is the leader without a sign of it. When it dies, another one pushes tasks after that.
+    pub leader_lease_ms: u64,
+}
+
+impl Default for ControlSettings {
+    fn default() -> Self {
+        Self {
+            repair_indexes_s: 3_600,
+            roll_up_costs_s: 3_600,
+            remove_expired_s: 3_600,
+            abort_uploads_s: 6 * 3_600,
+            leader_lease_ms: 30_000,
+        }
+    }
+}
+
+impl ControlSettings {
+    fn problems(&self) -> Vec<(&'static str, &'static str, &'static str)> {
+        let periods = [
+            ("control.repair_indexes_s", self.repair_indexes_s),
+            ("control.roll_up_costs_s", self.roll_up_costs_s),
+            ("control.remove_expired_s", self.remove_expired_s),
+            ("control.abort_uploads_s", self.abort_uploads_s),
+        ];
+        let mut problems: Vec<_> = periods
+            .into_iter()
+            .filter(|(_, period)| !(1..=86_400).contains(period))
+            .map(|(key, _)| (key, "out of range", "1 to 86400 would be right"))
+            .collect();
+        if !(1_000..=3_600_000).contains(&self.leader_lease_ms) {
+            problems.push(("control.leader_lease_ms", "out of range", "1000 to 3600000 would be right"));
+        }
+        problems
+    }
 }
 
 /// Section `redis.tls`. Each value is PEM text; as every value, it may stand in a file: `ca_file` and so on.
@@ -114,7 +165,8 @@ impl Default for RedisStoreSettings {
             retention_s: 7 * 24 * 3600,
             idempotency_ttl_s: 24 * 3600,
             spool_limit_bytes: 500 * 1024 * 1024,
-            control_period_s: 600,
+            costs_retention_days: 400,
+            control: ControlSettings::default(),
             on_unsafe: OnUnsafe::Warn,
         }
     }
@@ -139,6 +191,11 @@ impl RedisStoreSettings {
     /// The answer's limit.
     pub fn command_timeout(&self) -> Duration {
         Duration::from_millis(self.command_timeout_ms)
+    }
+
+    /// How long the costs of a day are kept, in seconds.
+    pub(crate) fn costs_kept_s(&self) -> u64 {
+        u64::from(self.costs_retention_days) * 24 * 3600
     }
 
     /// What makes no sense: key, problem, and what would be right.
@@ -167,9 +224,10 @@ impl RedisStoreSettings {
                 "at most 524288000 would be right",
             ));
         }
-        if !(1..=86_400).contains(&self.control_period_s) {
-            problems.push(("control_period_s", "out of range", "1 to 86400 would be right"));
+        if !(7..=3_650).contains(&self.costs_retention_days) {
+            problems.push(("costs_retention_days", "out of range", "7 to 3650 would be right"));
         }
+        problems.extend(self.control.problems());
         problems
     }
 

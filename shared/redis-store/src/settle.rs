@@ -18,7 +18,7 @@ use tracing::warn;
 use crate::connect::{Backoff, Shard};
 use crate::keys::GROUP;
 use crate::lanes::{self, Lane};
-use crate::{record, script};
+use crate::{costs, record, script};
 
 /// Most verdicts in one script. `XDEL` of more entries in old blocks can hold Redis for milliseconds.
 const BATCH: usize = 128;
@@ -119,9 +119,11 @@ impl Verdict {
         })
     }
 
-    /// The same verdict, which also moves the job between the indexes of its workspace.
-    pub(crate) fn indexed(mut self, before: &Job, after: &Job) -> Self {
-        self.plan.push_str(&indexes(before, after));
+    /// The same verdict, which also moves the job between the indexes of its workspace, and enters what it has cost into
+    /// the books, where it is kept for `costs_kept_s` seconds.
+    pub(crate) fn indexed(mut self, before: &Job, after: &Job, costs_kept_s: u64) -> Self {
+        let moves = indexes(before, after).into_iter().chain(costs::word(before, after, costs_kept_s));
+        self.plan.push_str(&moves.collect::<Vec<_>>().join(","));
         self
     }
 
@@ -164,7 +166,7 @@ impl Verdict {
 }
 
 /// Which of the workspace's indexes the job enters (`+`) and leaves (`-`), as `settle.lua` reads it.
-fn indexes(before: &Job, after: &Job) -> String {
+fn indexes(before: &Job, after: &Job) -> Vec<String> {
     let workspace = &after.body.workspace_id;
     let mut changes = Vec::new();
     match (before.state == State::Uncertain, after.state == State::Uncertain) {
@@ -175,7 +177,7 @@ fn indexes(before: &Job, after: &Job) -> String {
     if after.is_dead_letter() && !before.is_dead_letter() {
         changes.push(format!("+l:{workspace}"));
     }
-    changes.join(",")
+    changes
 }
 
 /// Raises the epoch of a job that is about to be settled, so that nothing older fits any more; gives what it was.

@@ -194,7 +194,7 @@ impl JobStore for RedisJobStore {
         let verdict =
             Verdict::ending(expected, &after, Extent::Whole, &next, &Source::Outside, retention, now)
                 .map_err(unavailable)?
-                .indexed(before, &after);
+                .indexed(before, &after, self.redis.settings.costs_kept_s());
         let verdicts = [verdict];
         let shard = self.redis.of_job(&before.id);
         let written = twice(|| async { settle::send(shard, &verdicts).await }).await.map_err(unavailable)?;

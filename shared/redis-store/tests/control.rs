@@ -1,19 +1,23 @@
 //! The control queue on `apalis-redis`: its duty, and the traps of that crate.
 
+use std::sync::Arc;
+use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
+use async_trait::async_trait;
 use atelier_domain::Timestamp;
 use atelier_domain::ids::{JobId, WorkspaceId};
-use atelier_domain::ports::{JobStore, NewJob};
-use atelier_redis_store::keys::{CONTROL_QUEUE, Keys};
+use atelier_domain::ports::{Aborted, AssetUpkeep, JobStore, NewJob, PutError, Swept, UploadMark};
+use atelier_redis_store::keys::{CONTROL_QUEUE, Keys, LEADER, SWEPT_UNTIL};
 use atelier_redis_store::{
-    ControlOptions, ControlQueue, ControlTask, PushError, Pushed, Redis, WAITING_LIMIT, run_control,
+    ControlOptions, ControlQueue, ControlSettings, ControlTask, PushError, Pushed, Redis, RedisStoreSettings,
+    WAITING_LIMIT, run_control,
 };
 use redis::{Commands, Connection};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use crate::harness::{Fixture, LONG, new_job, settings, wait_for, workspace};
+use crate::harness::{BareStore, Fixture, LONG, new_job, settings, wait_for, workspace};
 
 const TASK: ControlTask = ControlTask::RepairIndexes;
 
@@ -37,7 +41,7 @@ fn options() -> ControlOptions {
 
 /// The start of the `number`th period from now.
 fn period(number: u64) -> Timestamp {
-    Timestamp::now() + Duration::from_secs(600 * number)
+    Timestamp::now() + Duration::from_secs(3_600 * number)
 }
 
 struct Worker {
@@ -47,9 +51,13 @@ struct Worker {
 
 impl Worker {
     fn start(fixture: &Fixture, options: ControlOptions) -> Self {
+        Self::start_with(fixture, Arc::new(BareStore), options)
+    }
+
+    fn start_with(fixture: &Fixture, store: Arc<dyn AssetUpkeep>, options: ControlOptions) -> Self {
         let stop = CancellationToken::new();
         let redis = Redis::open(settings(fixture.server.url())).unwrap();
-        Self { stop: stop.clone(), running: tokio::spawn(run_control(redis, options, stop)) }
+        Self { stop: stop.clone(), running: tokio::spawn(run_control(redis, store, options, stop)) }
     }
 
     async fn stop(self) -> Duration {
@@ -154,6 +162,16 @@ async fn pushes_of_one_period_run_once() {
     }
 }
 
+fn every_second() -> ControlSettings {
+    ControlSettings {
+        repair_indexes_s: 1,
+        roll_up_costs_s: 1,
+        remove_expired_s: 1,
+        abort_uploads_s: 1,
+        leader_lease_ms: 1_000,
+    }
+}
+
 #[tokio::test]
 async fn every_period_has_its_push_however_many_pollers_there_are() {
     let mut fixture = Fixture::start().await;
@@ -162,14 +180,14 @@ async fn every_period_has_its_push_however_many_pollers_there_are() {
     let pollers: Vec<_> = (0..3)
         .map(|_| {
             let mut settings = settings(fixture.server.url());
-            settings.control_period_s = 1;
+            settings.control = every_second();
             tokio::spawn(ControlQueue::new(Redis::open(settings).unwrap()).schedule(stop.clone()))
         })
         .collect();
     fixture.server.start_again().unwrap();
     let mut raw = raw(&fixture);
     let count = |raw: &mut Connection| raw.hlen::<_, usize>(key("data")).unwrap();
-    while count(&mut raw) < 3 {
+    while count(&mut raw) < 3 * ControlTask::ALL.len() {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
     stop.cancel();
@@ -276,7 +294,12 @@ async fn a_dead_workers_task_is_done_by_another() {
 async fn an_unreadable_task_ends_no_worker() {
     let fixture = Fixture::start().await;
     let mut raw = raw(&fixture);
-    for (id, message) in [("later", &br#"{"v":2,"task":"dance"}"#[..]), ("noise", b"\xff\x00")] {
+    let unknown = [
+        ("later", &br#"{"v":2,"task":"dance"}"#[..]),
+        ("newer", br#"{"v":1,"task":"dance"}"#),
+        ("noise", b"\xff\x00"),
+    ];
+    for (id, message) in unknown {
         let fields = [("attempts", "0"), ("max_attempts", "25"), ("status", "Pending")];
         let _: () = raw.hset(key("data"), id, message).unwrap();
         let _: () = raw.hset_multiple(key(&format!("meta:{id}")), &fields).unwrap();
@@ -286,9 +309,12 @@ async fn an_unreadable_task_ends_no_worker() {
     let name = wait_for_worker(&mut raw).await;
     ControlQueue::new(fixture.redis.clone()).push(TASK, period(0)).await.unwrap();
     wait_for_done(&mut raw, 1).await;
-    for id in ["later", "noise"] {
+    for (id, message) in unknown {
         let attempts: u32 = raw.hget(key(&format!("meta:{id}")), "attempts").unwrap();
         assert!(attempts >= 1, "{id} was tried");
+        let left: Vec<u8> = raw.hget(key("data"), id).unwrap();
+        assert_eq!(left, message, "a build that knows {id} will find it");
+        assert!(!raw.sismember::<_, _, bool>(key("done"), id).unwrap());
     }
     assert_eq!(registered(&mut raw), [name], "the same worker as before");
     worker.stop().await;
@@ -339,4 +365,129 @@ async fn inv10_a_redis_that_does_not_answer_does_not_hold_the_stop() {
     let _: () = redis::cmd("CLIENT").arg("PAUSE").arg(10_000).arg("ALL").query(&mut raw).unwrap();
     let stopped_in = worker.stop().await;
     assert!(stopped_in < Duration::from_secs(3), "{stopped_in:?}");
+}
+
+/// A poller with a runtime of its own, so that it can be killed like a process.
+fn poller(fixture: &Fixture, stop: &CancellationToken) -> tokio::runtime::Runtime {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let settings = RedisStoreSettings { control: every_second(), ..settings(fixture.server.url()) };
+    let redis = {
+        let _inside = runtime.enter();
+        Redis::open(settings).unwrap()
+    };
+    runtime.spawn(ControlQueue::new(redis).schedule(stop.clone()));
+    runtime
+}
+
+async fn wait_for_leader(raw: &mut Connection, other_than: &Option<String>) -> Option<String> {
+    let raw = std::cell::RefCell::new(raw);
+    let leader = || raw.borrow_mut().get::<_, Option<String>>(LEADER).unwrap();
+    wait_for("a leader", || async { leader().is_some_and(|name| Some(name) != *other_than) }).await;
+    leader()
+}
+
+#[tokio::test]
+async fn a_killed_leader_is_followed_within_its_lease() {
+    let fixture = Fixture::start().await;
+    let mut raw = raw(&fixture);
+    let stop = CancellationToken::new();
+    let first = poller(&fixture, &stop);
+    let leader = wait_for_leader(&mut raw, &None).await;
+    let second = poller(&fixture, &stop);
+    let third = poller(&fixture, &stop);
+    // Several leases long the same one leads, although two others want to.
+    let tasks = |raw: &mut Connection| raw.hlen::<_, usize>(key("data")).unwrap();
+    while tasks(&mut raw) < 4 * ControlTask::ALL.len() {
+        assert_eq!(raw.get::<_, Option<String>>(LEADER).unwrap(), leader);
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    first.shutdown_background();
+    let since = Instant::now();
+    let heir = wait_for_leader(&mut raw, &leader).await;
+    let vacant = since.elapsed();
+    assert!(vacant < Duration::from_millis(1_500), "{vacant:?} without a leader, of a lease of a second");
+    let before = tasks(&mut raw);
+    while tasks(&mut raw) < before + ControlTask::ALL.len() {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert!(heir.is_some());
+    stop.cancel();
+    for runtime in [second, third] {
+        runtime.shutdown_background();
+    }
+}
+
+#[tokio::test]
+async fn a_leader_that_stops_gives_the_lease_back() {
+    let fixture = Fixture::start().await;
+    let mut raw = raw(&fixture);
+    let stop = CancellationToken::new();
+    let schedule = tokio::spawn(ControlQueue::new(fixture.redis.clone()).schedule(stop.clone()));
+    wait_for_leader(&mut raw, &None).await;
+    stop.cancel();
+    schedule.await.unwrap();
+    assert!(!raw.exists::<_, bool>(LEADER).unwrap());
+}
+
+#[tokio::test]
+async fn a_follower_asks_once_a_lease_and_pushes_nothing() {
+    let fixture = Fixture::start().await;
+    let mut raw = raw(&fixture);
+    let _: () = raw.pset_ex(LEADER, "somebody", 60_000).unwrap();
+    let stop = CancellationToken::new();
+    let schedule = tokio::spawn(ControlQueue::new(fixture.redis.clone()).schedule(stop.clone()));
+    let asked = |raw: &mut Connection| -> bool {
+        let statistics: String = redis::cmd("INFO").arg("commandstats").query(raw).unwrap();
+        statistics.contains("cmdstat_pttl:calls=1,")
+    };
+    while !asked(&mut raw) {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    stop.cancel();
+    schedule.await.unwrap();
+    assert_eq!(raw.hlen::<_, usize>(key("data")).unwrap(), 0);
+    assert!(asked(&mut raw), "it asked no more than once");
+    assert_eq!(raw.get::<_, String>(LEADER).unwrap(), "somebody", "and took nothing that is not its own");
+}
+
+/// Notes where each piece of a walk begins; the walk has five pieces.
+#[derive(Default)]
+struct Walk(Mutex<Vec<String>>);
+
+#[async_trait]
+impl AssetUpkeep for Walk {
+    async fn remove_expired(&self, after: &str, _: Timestamp) -> Result<Swept, PutError> {
+        let mut places = self.0.lock().unwrap();
+        places.push(after.to_owned());
+        // The third piece cannot be had at first.
+        if after == "2" && places.iter().filter(|place| *place == "2").count() == 1 {
+            return Err(PutError::Unavailable("away".into()));
+        }
+        let piece = after.parse::<u32>().unwrap_or(0);
+        Ok(Swept { seen: 1, removed: 1, next: (piece < 4).then(|| (piece + 1).to_string()) })
+    }
+
+    async fn abort_stale_uploads(&self, _: Option<&UploadMark>, _: Timestamp) -> Result<Aborted, PutError> {
+        self.0.lock().unwrap().push("uploads".to_owned());
+        Ok(Aborted::Unsupported)
+    }
+}
+
+#[tokio::test]
+async fn a_search_for_old_objects_goes_on_where_it_stopped() {
+    let fixture = Fixture::start().await;
+    let mut raw = raw(&fixture);
+    let walk = Arc::new(Walk::default());
+    let worker = Worker::start_with(&fixture, walk.clone(), options());
+    let queue = ControlQueue::new(fixture.redis.clone());
+    queue.push(ControlTask::RemoveExpired, period(0)).await.unwrap();
+    // The failed run is tried again by the queue itself.
+    wait_for_done(&mut raw, 1).await;
+    assert_eq!(*walk.0.lock().unwrap(), ["", "1", "2", "2", "3", "4"]);
+    assert_eq!(raw.get::<_, String>(SWEPT_UNTIL).unwrap(), "", "the next one begins anew");
+    // A store that cannot list its uploads is no error.
+    queue.push(ControlTask::AbortUploads, period(0)).await.unwrap();
+    wait_for_done(&mut raw, 2).await;
+    assert_eq!(walk.0.lock().unwrap().last().unwrap(), "uploads");
+    worker.stop().await;
 }

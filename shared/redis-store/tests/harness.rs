@@ -13,7 +13,10 @@ use atelier_domain::job::{Job, JobSpec, RemoteOperation};
 use atelier_domain::money::Cost;
 use atelier_domain::operation::{OnUnknownOutcome, Operation, Priority, Provider, Step};
 use atelier_domain::policy::{LateNews, Policy, Polling, Retry};
-use atelier_domain::ports::{Admission, Claim, JobStore, NewJob, StepHandler, Telemetry};
+use atelier_domain::ports::{
+    Aborted, Admission, AssetUpkeep, Claim, JobStore, NewJob, PutError, StepHandler, Swept, Telemetry,
+    UploadMark,
+};
 use atelier_domain::secret::Secret;
 use atelier_domain::state::State;
 use atelier_domain::trace::{JobTrace, TraceParent};
@@ -50,6 +53,20 @@ impl Telemetry for CountingTelemetry {
     }
     fn media(&self, _: &Job) {
         self.ended.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+/// An asset store with nothing in it.
+pub struct BareStore;
+
+#[async_trait]
+impl AssetUpkeep for BareStore {
+    async fn remove_expired(&self, _: &str, _: Timestamp) -> Result<Swept, PutError> {
+        Ok(Swept::default())
+    }
+
+    async fn abort_stale_uploads(&self, _: Option<&UploadMark>, _: Timestamp) -> Result<Aborted, PutError> {
+        Ok(Aborted::Some { aborted: 0, next: None })
     }
 }
 

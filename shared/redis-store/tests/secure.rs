@@ -5,10 +5,11 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use atelier_domain::secret::Secret;
-use atelier_redis_store::{Redis, RedisStoreSettings, RedisTls, preflight};
+use atelier_redis_store::{ControlQueue, Redis, RedisStoreSettings, RedisTls, preflight};
 use rcgen::{BasicConstraints, Certificate, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
+use tokio_util::sync::CancellationToken;
 
-use crate::harness::{Fixture, settings};
+use crate::harness::{Fixture, settings, wait_for};
 use crate::redis_server::{RedisServer, find_full_program, free_port};
 use crate::topologies::{all_promises_hold, expired_ids_leave_every_index};
 
@@ -109,9 +110,23 @@ async fn the_rules_allow_what_is_needed_and_nothing_else() {
     used.extend(look_back(&promises.server));
     let housekeeping = start(2, 1);
     expired_ids_leave_every_index(&housekeeping).await;
+    one_of_two_leads(&housekeeping).await;
     used.extend(look_back(&housekeeping.server));
     let unused: Vec<_> = allowed().into_iter().filter(|name| !used.contains(name)).collect();
     assert_eq!(unused, ELSEWHERE, "each other command was needed");
+}
+
+/// A leader and a follower.
+async fn one_of_two_leads(fixture: &Fixture<SecureServer>) {
+    let stop = CancellationToken::new();
+    let queue = ControlQueue::new(fixture.redis.clone());
+    let pollers =
+        [tokio::spawn(queue.clone().schedule(stop.clone())), tokio::spawn(queue.schedule(stop.clone()))];
+    wait_for("both to ask", || async { look_back(&fixture.server).contains("pttl") }).await;
+    stop.cancel();
+    for poller in pollers {
+        poller.await.unwrap();
+    }
 }
 
 /// The commands that were used; fails if one was refused.

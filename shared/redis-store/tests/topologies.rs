@@ -22,7 +22,9 @@ use atelier_redis_store::{
 use futures::{StreamExt, stream};
 use tokio_util::sync::CancellationToken;
 
-use crate::harness::{Fixture, Hanging, LONG, PretendedWork, new_job, settings, wait_for, workspace};
+use crate::harness::{
+    BareStore, Fixture, Hanging, LONG, PretendedWork, new_job, settings, wait_for, workspace,
+};
 use crate::redis_groups::{RedisCluster, SentinelGroup};
 use crate::redis_server::RedisServer;
 
@@ -327,11 +329,13 @@ pub async fn expired_ids_leave_every_index<S>(fixture: &Fixture<S>) {
         heartbeat: Duration::from_secs(1),
         keep_finished: Duration::ZERO,
     };
-    let working = tokio::spawn(run_control(fixture.redis.clone(), options, stop.clone()));
+    let working =
+        tokio::spawn(run_control(fixture.redis.clone(), Arc::new(BareStore), options, stop.clone()));
     let queue = ControlQueue::new(fixture.redis.clone());
     // Each task removes those that have ended before it.
     for period in 0..2 {
-        let now = Timestamp::now() + Duration::from_secs(600 * period);
+        let now = Timestamp::now() + Duration::from_secs(3_600 * period);
+        queue.push(ControlTask::RollUpCosts, now).await.unwrap();
         queue.push(ControlTask::RepairIndexes, now).await.unwrap();
     }
     wait_for("the indexes to be empty", || async {

@@ -20,6 +20,7 @@ mod probe;
 mod settings;
 mod sniff;
 mod store;
+mod upkeep;
 mod upload;
 mod verdict;
 

@@ -13,6 +13,9 @@ const LARGEST_PART_BYTES: u64 = 256 * MEBIBYTE;
 /// S3 takes no more parts than this.
 const MOST_PARTS: u64 = 10_000;
 
+/// A century; 0 is for ever.
+const MOST_DAYS: u32 = 36_500;
+
 /// Where the store is, how to sign, and every limit. Unknown keys are refused, each key has a default.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -47,6 +50,13 @@ pub struct S3Settings {
     pub source_idle_timeout_ms: u64,
     /// Attempts of the SDK per call. 2: a lost connection is repeated at once, the rest is up to the job's own retries.
     pub max_attempts: u32,
+    /// Days for which assets and their manifests are kept, from when they were written. 0: for ever, as nobody else has
+    /// what was paid for.
+    pub assets_retention_days: u32,
+    /// Days for which files that came with requests are kept. 45: a job starts up to 30 days after its request, and may
+    /// fail, and be done again from the dead letters for as long as its record is there. A job whose input is gone fails
+    /// before it is paid. 0: for ever.
+    pub inputs_retention_days: u32,
 }
 
 impl Default for S3Settings {
@@ -66,6 +76,8 @@ impl Default for S3Settings {
             transfer_timeout_ms: 120_000,
             source_idle_timeout_ms: 60_000,
             max_attempts: 2,
+            assets_retention_days: 0,
+            inputs_retention_days: 45,
         }
     }
 }
@@ -111,6 +123,14 @@ impl S3Settings {
         ] {
             if limit_ms == 0 {
                 problems.push(format!("`{name}` is 0"));
+            }
+        }
+        for (name, days) in [
+            ("assets_retention_days", self.assets_retention_days),
+            ("inputs_retention_days", self.inputs_retention_days),
+        ] {
+            if days > MOST_DAYS {
+                problems.push(format!("`{name}` is not 0 to {MOST_DAYS}"));
             }
         }
         if !(1..=5).contains(&self.max_attempts) {
@@ -180,6 +200,7 @@ mod tests {
             part_size_bytes: 1,
             call_timeout_ms: 0,
             max_attempts: 0,
+            assets_retention_days: 100_000,
             ..S3Settings::default()
         };
         let problems = settings.check().unwrap_err().problems;
@@ -191,6 +212,7 @@ mod tests {
             "max_size_bytes",
             "call_timeout_ms",
             "max_attempts",
+            "assets_retention_days",
         ] {
             assert!(
                 problems.iter().any(|problem| problem.contains(&format!("`{name}`"))),

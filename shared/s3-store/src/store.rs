@@ -30,11 +30,12 @@ const LONGEST_TTL: Duration = Duration::from_secs(7 * 24 * 3600);
 /// An object that went in one request carries its digest as the metadata `sha256`. One that went in parts cannot: S3
 /// takes metadata only before the bytes, when the digest is not known yet. The manifest has it for both.
 ///
-/// Nothing here can clear up after the end of the process itself, or after an answer to `CreateMultipartUpload` that
-/// was lost. Give the bucket a lifecycle rule that aborts incomplete uploads after a day.
+/// A process that ends suddenly leaves its uploads open, and so does an answer to `CreateMultipartUpload` that was lost.
+/// They are aborted a day later by [`atelier_domain::ports::AssetUpkeep`], or by a lifecycle rule of the bucket, which a
+/// store needs that cannot list uploads.
 #[derive(Clone)]
 pub struct S3Store {
-    shared: Arc<Shared>,
+    pub(crate) shared: Arc<Shared>,
     signing: Client,
 }
 
@@ -148,7 +149,7 @@ impl S3Store {
         Ok(request.uri().to_owned())
     }
 
-    async fn remove_key(&self, key: &str) -> Result<(), CallError> {
+    pub(crate) async fn remove_key(&self, key: &str) -> Result<(), CallError> {
         let sending = self.shared.client.delete_object().bucket(&self.shared.settings.bucket).key(key).send();
         match call::run(self.shared.call("DeleteObject", Some(key)), sending).await {
             Err(error) if !error.is_missing() => Err(error),

@@ -21,7 +21,7 @@ use crate::settings::S3Settings;
 
 /// Key of the object metadata that names the writing attempt.
 pub(crate) const ATTEMPT: &str = "atelier-attempt";
-/// Pauses between the tries of an abort. After the last one only the bucket's lifecycle rule can help.
+/// Pauses between the tries of an abort. After the last one the housekeeping does it, or the bucket's lifecycle rule.
 const ABORT_PAUSES: [Duration; 3] = [Duration::ZERO, Duration::from_secs(1), Duration::from_secs(4)];
 
 /// What all operations of a store share.
@@ -203,20 +203,36 @@ impl Drop for Upload {
     }
 }
 
+/// What became of an abort.
+pub(crate) enum Abort {
+    /// The upload is gone now.
+    Done,
+    /// It was gone before.
+    Gone,
+}
+
+/// Tells the store once to drop an upload.
+pub(crate) async fn abort_once(shared: &Shared, key: &str, upload_id: &str) -> Result<Abort, CallError> {
+    let sending = shared
+        .client
+        .abort_multipart_upload()
+        .bucket(&shared.settings.bucket)
+        .key(key)
+        .upload_id(upload_id)
+        .send();
+    let call = Call { upload_id: Some(upload_id), ..shared.call("AbortMultipartUpload", Some(key)) };
+    match call::run(call, sending).await {
+        Ok(_) => Ok(Abort::Done),
+        Err(error) if error.is_missing() => Ok(Abort::Gone),
+        Err(error) => Err(error),
+    }
+}
+
 async fn abort(shared: &Shared, key: &str, upload_id: &str) {
     for pause in ABORT_PAUSES {
         tokio::time::sleep(pause).await;
-        let sending = shared
-            .client
-            .abort_multipart_upload()
-            .bucket(&shared.settings.bucket)
-            .key(key)
-            .upload_id(upload_id)
-            .send();
-        let call = Call { upload_id: Some(upload_id), ..shared.call("AbortMultipartUpload", Some(key)) };
-        match call::run(call, sending).await {
+        match abort_once(shared, key, upload_id).await {
             Ok(_) => return,
-            Err(error) if error.is_missing() => return,
             Err(error) => tracing::debug!(error = %error, "abort of a multipart upload failed"),
         }
     }

@@ -15,3 +15,4 @@ mod refusals;
 mod round_trips;
 mod spans;
 mod texts;
+mod upkeep;

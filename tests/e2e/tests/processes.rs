@@ -18,7 +18,7 @@ fn program(name: &str) -> PathBuf {
     program
 }
 
-struct Running(Child);
+pub struct Running(Child);
 
 impl Drop for Running {
     fn drop(&mut self) {
@@ -27,7 +27,7 @@ impl Drop for Running {
     }
 }
 
-fn start(name: &str, config: &Path) -> Running {
+pub fn start(name: &str, config: &Path) -> Running {
     let child = Command::new(program(name))
         .arg("--config")
         .arg(config)
@@ -88,7 +88,7 @@ fn config(around: &Surroundings, api: std::net::SocketAddr, folder: &Path) -> Pa
     path
 }
 
-async fn surroundings(folder: &Path) -> (Surroundings, Client, PathBuf) {
+pub async fn surroundings(folder: &Path) -> (Surroundings, Client, PathBuf) {
     atelier_runtime::process::install_crypto();
     let mut options = StackOptions::in_folder(folder.to_owned());
     quick(&mut options);
@@ -98,7 +98,7 @@ async fn surroundings(folder: &Path) -> (Surroundings, Client, PathBuf) {
     (around, Client::new(&format!("http://{api}"), "demo"), config)
 }
 
-async fn until_ready(client: &Client) {
+pub async fn until_ready(client: &Client) {
     let since = Instant::now();
     while !client
         .request(reqwest::Method::GET, "/readyz")

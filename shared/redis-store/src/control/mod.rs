@@ -17,9 +17,12 @@
 //! Good for less than a task a second. Jobs do not belong here, see [`crate::run_queue`].
 
 mod finished;
+mod leader;
 mod poll;
 mod queue;
 mod repair;
+mod roll_up;
+mod upkeep;
 mod worker;
 
 use std::time::Duration;
@@ -31,6 +34,7 @@ pub use queue::{ControlQueue, PushError, Pushed};
 pub use worker::{ControlOptions, run_control};
 
 use crate::keys::CONTROL_QUEUE;
+use crate::settings::ControlSettings;
 
 /// Tasks that may wait. `apalis-redis` promotes all due tasks in one `unpack`, which fails for good at 8,000; the rest
 /// is for pushes that race with each other.
@@ -39,18 +43,42 @@ pub const WAITING_LIMIT: u64 = 5_000;
 const MISSED_HEARTBEATS: usize = 4;
 
 /// One piece of housekeeping. A task may run twice and at the same time: each variant must allow it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(tag = "task", rename_all = "snake_case")]
 pub enum ControlTask {
     /// Removes the ids of expired records from the indexes of all workspaces.
     RepairIndexes,
+    /// Folds the costs of days that are over.
+    RollUpCosts,
+    /// Removes objects that are older than the settings of the asset store keep them.
+    RemoveExpired,
+    /// Aborts uploads that killed processes left open.
+    AbortUploads,
 }
 
 impl ControlTask {
+    /// All of them, each with a period of its own.
+    pub const ALL: [Self; 4] =
+        [Self::RepairIndexes, Self::RollUpCosts, Self::RemoveExpired, Self::AbortUploads];
+
     fn name(self) -> &'static str {
         match self {
             Self::RepairIndexes => "repair_indexes",
+            Self::RollUpCosts => "roll_up_costs",
+            Self::RemoveExpired => "remove_expired",
+            Self::AbortUploads => "abort_uploads",
         }
+    }
+
+    /// Seconds from one push to the next.
+    fn period_s(self, settings: &ControlSettings) -> u64 {
+        let period_s = match self {
+            Self::RepairIndexes => settings.repair_indexes_s,
+            Self::RollUpCosts => settings.roll_up_costs_s,
+            Self::RemoveExpired => settings.remove_expired_s,
+            Self::AbortUploads => settings.abort_uploads_s,
+        };
+        period_s.max(1)
     }
 }
 
@@ -130,7 +158,9 @@ mod tests {
 
     #[test]
     fn the_name_of_a_task_is_its_tag() {
-        let value = serde_json::to_value(ControlTask::RepairIndexes).unwrap();
-        assert_eq!(value["task"], ControlTask::RepairIndexes.name());
+        for task in ControlTask::ALL {
+            let value = serde_json::to_value(task).unwrap();
+            assert_eq!(value["task"], task.name());
+        }
     }
 }

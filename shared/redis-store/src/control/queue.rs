@@ -1,5 +1,6 @@
 //! Pushing tasks.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use apalis_core::task::builder::TaskBuilder;
@@ -11,6 +12,7 @@ use redis::RedisResult;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
+use super::leader::{Leader, Leads};
 use super::{ControlTask, Message, WAITING_LIMIT, config};
 use crate::connect::{Redis, twice};
 
@@ -54,78 +56,98 @@ fn store(source: impl std::error::Error + Send + Sync + 'static) -> PushError {
 #[derive(Clone)]
 pub struct ControlQueue {
     redis: Redis,
-    config: Config,
-    period: Duration,
 }
 
 impl ControlQueue {
-    /// A queue whose periods are `control_period_s` of the settings.
+    /// A queue whose periods are those of `control` in the settings.
     pub fn new(redis: Redis) -> Self {
-        let period = Duration::from_secs(redis.settings.control_period_s.max(1));
-        // The heartbeat is the workers' matter.
-        let config = config(period * 2 + CLOCK_SKEW, Duration::from_secs(1));
-        Self { redis, config, period }
+        Self { redis }
     }
 
-    /// Pushes a task, once for each period: whoever pushes it again before the period of `now` is over pushes nothing.
+    /// Pushes a task, once for each of its periods: whoever pushes it again before the period of `now` is over pushes
+    /// nothing.
     pub async fn push(&self, task: ControlTask, now: Timestamp) -> Result<Pushed, PushError> {
-        let waiting = twice(|| self.waiting()).await.map_err(store)?;
+        let period_s = task.period_s(&self.redis.settings.control);
+        let lifetime = Duration::from_secs(period_s * 2) + CLOCK_SKEW;
+        // The heartbeat is the workers' matter.
+        let config = config(lifetime, Duration::from_secs(1));
+        let waiting = twice(|| self.waiting(&config)).await.map_err(store)?;
         if waiting >= WAITING_LIMIT {
             return Err(PushError::TooFull { waiting });
         }
         let bytes = Message::encode(task).map_err(store)?;
-        let tasks = [TaskBuilder::new(bytes).idempotency_key(self.idempotency_key(task, now)).build()];
+        // With the period in it: another period counts its slots from other times.
+        let key = format!("{}:{period_s}:{}", task.name(), slot(now, period_s));
+        let tasks = [TaskBuilder::new(bytes).idempotency_key(key).build()];
         let (ready, due) =
-            queries::push_tasks(&mut self.redis.control(), &self.config, &tasks).await.map_err(store)?;
+            queries::push_tasks(&mut self.redis.control(), &config, &tasks).await.map_err(store)?;
         Ok(if ready + due == 0 { Pushed::Repeated } else { Pushed::Enqueued })
     }
 
-    /// Pushes every periodic task once in each period until `stop`. Errors are logged and tried again. Any number of
-    /// processes may do so.
+    /// Pushes every task once in each of its periods until `stop`, while this process is the leader of all that do so.
+    /// Errors are logged and tried again.
     pub async fn schedule(self, stop: CancellationToken) {
+        let mut leader = Leader::new(self.redis.clone());
+        let mut pushed = BTreeMap::new();
         let mut failures = 0;
         loop {
-            let now = self.redis.time.now();
-            let pause = match self.push(ControlTask::RepairIndexes, now).await {
-                Ok(pushed) => {
-                    debug!(task = ControlTask::RepairIndexes.name(), ?pushed, "control task pushed");
+            let pause = match self.push_if_leader(&mut leader, &mut pushed).await {
+                Ok(pause) => {
                     failures = 0;
-                    // A tenth of the period by chance, so that pollers do not come at once for ever.
-                    self.to_next_period(now) + self.period.mul_f64(rand::rng().random_range(0.0..0.1))
+                    pause
                 }
                 Err(error) => {
                     let cause = std::error::Error::source(&error).map(ToString::to_string);
-                    warn!(error = %error, cause, "control task not pushed; trying again");
+                    warn!(error = %error, cause, "control tasks not pushed; trying again");
                     failures += 1;
-                    retry_pause(failures)
+                    retry_pause(failures).min(leader.prolongs_every())
                 }
             };
             tokio::select! {
                 () = tokio::time::sleep(pause) => {}
-                () = stop.cancelled() => return,
+                () = stop.cancelled() => break,
             }
         }
+        leader.resign().await;
     }
 
-    async fn waiting(&self) -> RedisResult<u64> {
+    /// Pushes what this leader has not pushed in the present period; gives when to come again.
+    async fn push_if_leader(
+        &self,
+        leader: &mut Leader,
+        pushed: &mut BTreeMap<ControlTask, u64>,
+    ) -> Result<Duration, PushError> {
+        if let Leads::Another(left) = leader.lead().await.map_err(store)? {
+            return Ok(left);
+        }
+        let mut pause = leader.prolongs_every();
+        for task in ControlTask::ALL {
+            let now = self.redis.time.now();
+            let period_s = task.period_s(&self.redis.settings.control);
+            let slot = slot(now, period_s);
+            if pushed.get(&task) != Some(&slot) {
+                let outcome = self.push(task, now).await?;
+                debug!(task = task.name(), ?outcome, "control task pushed");
+                pushed.insert(task, slot);
+            }
+            pause = pause.min(Duration::from_secs(period_s - unix_seconds(now) % period_s));
+        }
+        Ok(pause)
+    }
+
+    async fn waiting(&self, config: &Config) -> RedisResult<u64> {
         let (due, ready): (u64, u64) = redis::pipe()
-            .zcard(self.config.scheduled_jobs_set())
-            .llen(self.config.active_jobs_list())
+            .zcard(config.scheduled_jobs_set())
+            .llen(config.active_jobs_list())
             .query_async(&mut self.redis.control())
             .await?;
         Ok(due + ready)
     }
+}
 
-    /// With the period in it: another period counts its slots from other times.
-    fn idempotency_key(&self, task: ControlTask, now: Timestamp) -> String {
-        let period = self.period.as_secs();
-        format!("{}:{period}:{}", task.name(), unix_seconds(now) / period.max(1))
-    }
-
-    fn to_next_period(&self, now: Timestamp) -> Duration {
-        let period = self.period.as_secs().max(1);
-        Duration::from_secs(period - unix_seconds(now) % period)
-    }
+/// The number of the period that `now` is in.
+fn slot(now: Timestamp, period_s: u64) -> u64 {
+    unix_seconds(now) / period_s
 }
 
 fn unix_seconds(now: Timestamp) -> u64 {

@@ -1,4 +1,5 @@
-//! Index repair: ids leave the index of a workspace when their records have expired, although nobody lists it.
+//! Index repair: ids leave the index of a workspace when their records have expired, although nobody lists it; jobs that
+//! a pause holds are let go when whoever ended the pause died before.
 
 use std::time::Duration;
 
@@ -6,14 +7,14 @@ use redis::RedisResult;
 use tokio_util::sync::CancellationToken;
 
 use crate::connect::{Redis, Shard, twice};
-use crate::script;
+use crate::{pauses, script};
 
 /// Ids looked at in one script: bounds how long Redis is busy with one call.
 const WINDOW: i64 = 500;
 /// Keys that one `SCAN` walks over.
-const SCAN_COUNT: u32 = 1_000;
+pub(super) const SCAN_COUNT: u32 = 1_000;
 /// Rest after each call, which takes Redis about a millisecond: jobs go first, a repair has minutes.
-const REST: Duration = Duration::from_millis(5);
+pub(super) const REST: Duration = Duration::from_millis(5);
 
 /// What a repair did.
 #[derive(Debug, Default)]
@@ -56,7 +57,10 @@ async fn repair_shard(shard: &Shard, stop: &CancellationToken, repaired: &mut Re
         .await?;
         for index in indexes {
             repaired.indexes += 1;
-            repair_index(shard, &index, stop, repaired).await?;
+            match shard.keys.pause_of(&index) {
+                Some(scope) => pauses::let_go_forgotten(shard, &scope).await?,
+                None => repair_index(shard, &index, stop, repaired).await?,
+            }
         }
         if stop.is_cancelled() {
             repaired.is_cut_short = true;

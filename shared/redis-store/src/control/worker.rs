@@ -9,7 +9,7 @@ use apalis_core::backend::ext::BackendExt;
 use apalis_core::error::{BoxDynError, WorkerError};
 use apalis_core::worker::builder::WorkerBuilder;
 use apalis_redis::RedisStorage;
-use atelier_domain::ports::TimeSource as _;
+use atelier_domain::ports::{AssetUpkeep, TimeSource as _};
 use futures::future::BoxFuture;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
@@ -19,7 +19,9 @@ use tracing::{debug, info, warn};
 use super::finished::Finished;
 use super::poll::{Interval, Parcel, ParcelCodec};
 use super::queue::retry_pause;
-use super::repair::repair_indexes;
+use super::repair::{Repaired, repair_indexes};
+use super::roll_up::{RolledUp, roll_up};
+use super::upkeep::{Tidied, abort_uploads, remove_expired};
 use super::{ControlTask, Message, config};
 use crate::connect::Redis;
 use crate::link::Link;
@@ -58,15 +60,21 @@ impl Default for ControlOptions {
 /// What the tasks share.
 struct Workshop {
     redis: Redis,
+    store: Arc<dyn AssetUpkeep>,
     finished: Mutex<Finished>,
     stop: CancellationToken,
 }
 
 /// Does control tasks, one at a time, until `stop`; then the running one gets `grace`. Nothing else ends it.
-pub async fn run_control(redis: Redis, options: ControlOptions, stop: CancellationToken) {
+pub async fn run_control(
+    redis: Redis,
+    store: Arc<dyn AssetUpkeep>,
+    options: ControlOptions,
+    stop: CancellationToken,
+) {
     let config = config(Duration::from_secs(1), options.heartbeat);
     let finished = Mutex::new(Finished::new(config, options.keep_finished));
-    let workshop = Arc::new(Workshop { redis, finished, stop: stop.clone() });
+    let workshop = Arc::new(Workshop { redis, store, finished, stop: stop.clone() });
     let mut failures = 0;
     while !stop.is_cancelled() {
         let since = Instant::now();
@@ -165,21 +173,39 @@ impl Workshop {
     }
 
     async fn run(&self, task: ControlTask) -> Result<(), BoxDynError> {
-        match task {
+        let (redis, store, stop) = (&self.redis, self.store.as_ref(), &self.stop);
+        let is_cut_short = match task {
             ControlTask::RepairIndexes => {
-                let repaired = repair_indexes(&self.redis, &self.stop).await?;
-                if repaired.is_cut_short {
-                    return Err("the worker stops".into());
-                }
-                let (indexes, ids, removed) = (repaired.indexes, repaired.ids, repaired.removed);
+                let Repaired { indexes, ids, removed, is_cut_short } = repair_indexes(redis, stop).await?;
                 if removed > 0 {
                     info!(indexes, ids, removed, "indexes repaired");
                 } else {
                     debug!(indexes, ids, "indexes need no repair");
                 }
+                is_cut_short
             }
-        }
-        Ok(())
+            ControlTask::RollUpCosts => {
+                let RolledUp { days, is_cut_short } = roll_up(redis, stop).await?;
+                debug!(days, "costs rolled up");
+                is_cut_short
+            }
+            ControlTask::RemoveExpired => {
+                let Tidied { count, is_cut_short } = remove_expired(redis, store, stop).await?;
+                if count > 0 {
+                    info!(objects = count, "old objects removed");
+                }
+                is_cut_short
+            }
+            ControlTask::AbortUploads => {
+                let Tidied { count, is_cut_short } = abort_uploads(redis, store, stop).await?;
+                if count > 0 {
+                    info!(uploads = count, "open uploads aborted");
+                }
+                is_cut_short
+            }
+        };
+        // What is cut short is done again by another worker.
+        if is_cut_short { Err("the worker stops".into()) } else { Ok(()) }
     }
 
     /// Without it the ended worker's task comes back later, after four heartbeats.

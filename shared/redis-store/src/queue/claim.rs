@@ -40,6 +40,10 @@ impl Engine {
     fn retention(&self) -> Duration {
         Duration::from_secs(self.shard.settings.retention_s)
     }
+
+    fn costs_kept_s(&self) -> u64 {
+        self.shard.settings.costs_kept_s()
+    }
 }
 
 /// A place for one running step; a redelivered one also holds the place for suspects.
@@ -264,7 +268,7 @@ impl Claim for RedisClaim {
         let expected = settle::rise(&mut job);
         let (retention, now) = (self.engine.retention(), self.engine.shard.time.now());
         let verdict = Verdict::ending(expected, &job, extent, &next, &self.source, retention, now)
-            .map(|verdict| verdict.indexed(&self.job, &job));
+            .map(|verdict| verdict.indexed(&self.job, &job, self.engine.costs_kept_s()));
         let outcome = self.write(verdict).await;
         self.close();
         outcome?;
@@ -315,7 +319,7 @@ impl RedisClaim {
             let expected = settle::rise(&mut after);
             let (source, retention) = (Source::Outside, self.engine.retention());
             let verdict = Verdict::ending(expected, &after, Extent::Whole, &next, &source, retention, now)
-                .map(|verdict| verdict.indexed(&before, &after));
+                .map(|verdict| verdict.indexed(&before, &after, self.engine.costs_kept_s()));
             let Ok(verdict) = verdict else { return Ok(Err(ClaimError::GaveUp)) };
             let written = settle::send(&self.engine.shard, &[verdict]).await?;
             if written == [Written::Yes] {

@@ -4,12 +4,35 @@
 -- A plan is `source kind step ttl_ms ended assets indexes`; there are few different ones, so each is taken apart once.
 --   source: 's:<lane>' a message of that stream, 'c' a check, 'v' a delivery, 'x' not a claim (a cancel), 'k' keep the
 --     claim
---   kind and step: what is enqueued, the step as its lane; kind 'p' = held back by the pause that stands for `indexes`; ttl_ms: 0 = none; ended: 1 = tell those who wait; assets: how many there are
---   indexes: '+u:acme' enters one, '-u:acme' leaves it, commas between; nothing where there is none
+--   kind and step: what is enqueued, the step as its lane; kind 'p' = held back by the pause in `indexes`
+--   ttl_ms: 0 = none; ended: 1 = tell those who wait; assets: how many there are
+--   indexes: '+u:acme' enters one, '-u:acme' leaves it, '$acme|...' enters a cost into the books, commas between; nothing
+--     where there is none
 -- Gives for each verdict 'ok' or the present record ('' when there is none): somebody else has changed the job (INV-9).
 -- A verdict whose header is already there was written by an earlier run whose answer was lost.
 local p, group = ARGV[1], ARGV[2]
 local results, acks, plans, ended = {}, {}, {}, {}
+
+-- What this script enters into the books, by record and field: a batch costs one command a field.
+local books = {}
+
+-- Enters `workspace|kept_s|ending|micro_usd|unpriced|provider|operation|model`, on this day by this server's clock.
+local function charge(word)
+  local workspace, kept_s, ending, micro_usd, unpriced, what =
+    string.match(word, '^([^|]+)|(%d+)|(%a?)|(-?%d+)|(-?%d+)|(.+)$')
+  local key = p .. 'm:' .. workspace .. ':' .. digits(math.floor(now_us() / 86400000000))
+  local book = books[key] or {kept_s = kept_s, sums = {}}
+  books[key] = book
+  local function add(figure, amount)
+    local field = figure .. '|' .. what
+    book.sums[field] = (book.sums[field] or 0) + amount
+  end
+  if ending ~= '' then
+    add(ending, 1)
+  end
+  add('u', tonumber(micro_usd))
+  add('n', tonumber(unpriced))
+end
 
 local function plan_of(text)
   local plan = plans[text]
@@ -51,8 +74,10 @@ while at <= #ARGV do
     for a = at + 7, at + 5 + 2 * plan.assets, 2 do
       redis.call('SET', p .. 'a:' .. ARGV[a], ARGV[a + 1], 'PX', plan.ttl)
     end
-    for sign, index in string.gmatch(plan.kind ~= 'p' and plan.indexes or '', '([+-])([^,]+)') do
-      if sign == '+' then
+    for sign, index in string.gmatch(plan.kind ~= 'p' and plan.indexes or '', '([+$-])([^,]+)') do
+      if sign == '$' then
+        charge(index)
+      elseif sign == '+' then
         redis.call('ZADD', p .. index, string.sub(header, 19, 31), id)
       else
         redis.call('ZREM', p .. index, id)
@@ -87,6 +112,15 @@ end
 for stream, entries in pairs(acks) do
   redis.call('XACK', p .. stream, group, unpack(entries))
   redis.call('XDEL', p .. stream, unpack(entries))
+end
+for key, book in pairs(books) do
+  for field, amount in pairs(book.sums) do
+    if amount ~= 0 then
+      -- A record that is no book is no reason to hold up verdicts.
+      redis.pcall('HINCRBY', key, field, digits(amount))
+    end
+  end
+  redis.call('EXPIRE', key, book.kept_s)
 end
 wake(p)
 if #ended > 0 then
