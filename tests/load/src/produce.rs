@@ -49,7 +49,7 @@ pub async fn run(words: &[String]) -> Result<()> {
             while left > 0 {
                 let count = left.min(500);
                 let new = (0..count).map(|_| template.admission(due, has_key)).collect::<Result<Vec<_>>>()?;
-                for outcome in store.admit_many(new).await {
+                for outcome in store.admit_many(&new).await {
                     let admitted = outcome?;
                     ensure!(admitted == Admission::Created, "a job was not created: {admitted:?}");
                 }
