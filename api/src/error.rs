@@ -16,11 +16,15 @@ use tracing::error;
 /// Problems of a request that the message spells out; `details` has all of them.
 const SPELLED_OUT: usize = 3;
 
-/// Why a request was not done. A variant for each code of the wire.
+const JOB_STORE: &str = "the job store";
+
+/// Why a request was not done.
 #[derive(Debug)]
 pub(crate) enum ApiError {
     /// The caller can correct it.
     BadRequest { message: String, details: Option<Value> },
+    /// The caller can correct it; these fields are wrong.
+    Invalid { problems: Vec<FieldError> },
     /// No key, or an unknown one.
     Unauthorized { message: &'static str },
     /// Not there, or not for this workspace; the two look the same.
@@ -38,13 +42,36 @@ impl ApiError {
 
     /// A refused request with all its problems.
     pub(crate) fn fields(problems: &[FieldError]) -> Self {
-        let mut spelled: Vec<String> = problems.iter().take(SPELLED_OUT).map(ToString::to_string).collect();
-        match problems.len().saturating_sub(SPELLED_OUT) {
-            0 => {}
-            1 => spelled.push("and 1 more problem, see details".to_owned()),
-            more => spelled.push(format!("and {more} more problems, see details")),
+        Self::Invalid { problems: problems.to_vec() }
+    }
+
+    /// The same refusal, of a request that stands at `place` of a larger one.
+    pub(crate) fn within(self, place: &str) -> Self {
+        match self {
+            Self::Invalid { problems } => Self::Invalid {
+                problems: problems.into_iter().map(|problem| problem.within(place)).collect(),
+            },
+            other @ (Self::BadRequest { .. }
+            | Self::Unauthorized { .. }
+            | Self::NotFound { .. }
+            | Self::Unavailable { .. }
+            | Self::Internal) => other,
         }
-        Self::BadRequest { message: spelled.join("; "), details: Some(json!({"fields": problems})) }
+    }
+
+    /// What stands below `error`.
+    pub(crate) fn into_body(self) -> ErrorBody {
+        let code = self.code();
+        let (message, details) = match self {
+            Self::BadRequest { message, details } | Self::Unavailable { message, details } => {
+                (message, details)
+            }
+            Self::Invalid { problems } => (spelled_out(&problems), Some(json!({"fields": problems}))),
+            Self::Unauthorized { message } => (message.to_owned(), None),
+            Self::NotFound { message } => (message, None),
+            Self::Internal => ("a fault of this service; it has been recorded".to_owned(), None),
+        };
+        ErrorBody { code, message, details }
     }
 
     pub(crate) fn no_job() -> Self {
@@ -58,6 +85,15 @@ impl ApiError {
     /// A store that does not answer. Logs the cause, which the caller does not see.
     pub(crate) fn unavailable(what: &'static str, cause: &(dyn StdError + 'static)) -> Self {
         error!(error = chain(cause), store = what, "a store does not answer");
+        Self::away(what)
+    }
+
+    /// The job store did not take one of several jobs. The cause has been logged.
+    pub(crate) fn job_store_unavailable() -> Self {
+        Self::away(JOB_STORE)
+    }
+
+    fn away(what: &'static str) -> Self {
         Self::Unavailable {
             message: format!("{what} is not available; nothing was accepted or changed"),
             details: None,
@@ -66,7 +102,7 @@ impl ApiError {
 
     fn status(&self) -> StatusCode {
         match self {
-            Self::BadRequest { .. } => StatusCode::BAD_REQUEST,
+            Self::BadRequest { .. } | Self::Invalid { .. } => StatusCode::BAD_REQUEST,
             Self::Unauthorized { .. } => StatusCode::UNAUTHORIZED,
             Self::NotFound { .. } => StatusCode::NOT_FOUND,
             Self::Unavailable { .. } => StatusCode::SERVICE_UNAVAILABLE,
@@ -76,7 +112,7 @@ impl ApiError {
 
     fn code(&self) -> &'static str {
         match self {
-            Self::BadRequest { .. } => "bad_request",
+            Self::BadRequest { .. } | Self::Invalid { .. } => "bad_request",
             Self::Unauthorized { .. } => "unauthorized",
             Self::NotFound { .. } => "not_found",
             Self::Unavailable { .. } => "unavailable",
@@ -85,25 +121,26 @@ impl ApiError {
     }
 }
 
+fn spelled_out(problems: &[FieldError]) -> String {
+    let mut spelled: Vec<String> = problems.iter().take(SPELLED_OUT).map(ToString::to_string).collect();
+    match problems.len().saturating_sub(SPELLED_OUT) {
+        0 => {}
+        1 => spelled.push("and 1 more problem, see details".to_owned()),
+        more => spelled.push(format!("and {more} more problems, see details")),
+    }
+    spelled.join("; ")
+}
+
 impl From<StoreUnavailable> for ApiError {
     fn from(cause: StoreUnavailable) -> Self {
-        Self::unavailable("the job store", &cause)
+        Self::unavailable(JOB_STORE, &cause)
     }
 }
 
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
-        let (status, code) = (self.status(), self.code());
-        let (message, details) = match self {
-            Self::BadRequest { message, details } | Self::Unavailable { message, details } => {
-                (message, details)
-            }
-            Self::Unauthorized { message } => (message.to_owned(), None),
-            Self::NotFound { message } => (message, None),
-            Self::Internal => ("a fault of this service; it has been recorded".to_owned(), None),
-        };
-        let mut response =
-            (status, Json(Envelope { error: Body { code, message, details } })).into_response();
+        let status = self.status();
+        let mut response = (status, Json(Envelope { error: self.into_body() })).into_response();
         if status == StatusCode::UNAUTHORIZED {
             response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
@@ -116,11 +153,12 @@ impl IntoResponse for ApiError {
 
 #[derive(Serialize)]
 struct Envelope {
-    error: Body,
+    error: ErrorBody,
 }
 
-#[derive(Serialize)]
-struct Body {
+/// An error as the caller reads it.
+#[derive(Debug, Serialize)]
+pub(crate) struct ErrorBody {
     code: &'static str,
     message: String,
     #[serde(skip_serializing_if = "Option::is_none")]

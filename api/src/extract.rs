@@ -8,8 +8,9 @@ mod id;
 mod query;
 
 pub use attached::RawFile;
-pub(crate) use body::JobBody;
+pub(crate) use attached::take_inline;
 pub use body::read_body_pieces;
+pub(crate) use body::{BatchBody, JobBody};
 pub(crate) use caller::{Caller, Recognized};
 pub(crate) use costs::CostQuery;
 pub(crate) use id::PathId;

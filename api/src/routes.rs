@@ -1,6 +1,7 @@
 //! All routes, and the JSON answers for what is none.
 
 mod assets;
+mod batch;
 mod callbacks;
 mod costs;
 mod dead_letters;
@@ -27,6 +28,7 @@ use crate::observe::observe;
 use crate::state::ApiState;
 
 const JOBS: &str = "/api/v1/media/jobs";
+const BATCH: &str = "/api/v1/media/jobs/batch";
 const JOB: &str = "/api/v1/media/jobs/{id}";
 const CANCEL: &str = "/api/v1/media/jobs/{id}/cancel";
 const RESOLVE: &str = "/api/v1/media/jobs/{id}/resolve";
@@ -47,6 +49,7 @@ const READY: &str = "/readyz";
 pub fn router(state: ApiState) -> Router {
     Router::new()
         .route(JOBS, post(jobs::create).get(jobs::list))
+        .route(BATCH, post(batch::create))
         .route(JOB, get(jobs::show))
         .route(CANCEL, post(jobs::cancel))
         .route(RESOLVE, post(resolve::resolve))
@@ -79,7 +82,7 @@ async fn wrong_method(method: Method, route: Option<Extension<MatchedPath>>) -> 
     let route = route.as_ref().map_or("", |Extension(route)| route.as_str());
     let allowed = match route {
         JOBS | PAUSES => "GET and POST",
-        CANCEL | RESOLVE | REPLAY | PURGE | RESUME => "POST",
+        BATCH | CANCEL | RESOLVE | REPLAY | PURGE | RESUME => "POST",
         CALLBACK => "POST and PUT",
         _ => "GET",
     };

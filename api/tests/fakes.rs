@@ -1,7 +1,7 @@
 //! The ports in memory, and a caller.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
@@ -55,6 +55,12 @@ pub struct MemoryStore {
     pub panics: AtomicBool,
     /// Nobody has said yet what time it is.
     pub time_is_unknown: AtomicBool,
+    /// Most jobs that many at once find room for; 0 for any number.
+    pub holds: AtomicUsize,
+}
+
+fn full() -> StoreUnavailable {
+    StoreUnavailable { source: "redis.secret:6379 is out of memory".into() }
 }
 
 impl MemoryStore {
@@ -64,6 +70,11 @@ impl MemoryStore {
             return Err(StoreUnavailable { source: "connection refused by redis.secret:6379".into() });
         }
         Ok(self.kept.lock().unwrap())
+    }
+
+    fn is_full(&self) -> bool {
+        let most = self.holds.load(Ordering::SeqCst);
+        most > 0 && self.jobs().len() >= most
     }
 
     /// Keys and bytes of stored objects.
@@ -127,6 +138,14 @@ impl JobStore for MemoryStore {
         }
         kept.jobs.push(new.job);
         Ok(Admission::Created)
+    }
+
+    async fn admit_many(&self, new: &[NewJob]) -> Vec<Result<Admission, StoreUnavailable>> {
+        let mut outcomes = Vec::new();
+        for job in new {
+            outcomes.push(if self.is_full() { Err(full()) } else { self.admit(job.clone()).await });
+        }
+        outcomes
     }
 
     async fn job(&self, workspace: &WorkspaceId, id: &JobId) -> Result<Option<Job>, StoreUnavailable> {

@@ -9,6 +9,7 @@
 
 mod admission;
 mod auth;
+mod batch;
 mod callbacks;
 mod costs;
 mod doubts;

@@ -20,6 +20,8 @@ use crate::state::ApiState;
 const DRAINED_BYTES: usize = 8 * 1024 * 1024;
 /// Most files of one request: an input and what its options may take.
 const MAX_FILES: usize = 8;
+/// How many requests of the greatest length fit into one batch.
+const LONG_REQUESTS_OF_A_BATCH: usize = 8;
 /// Bodies up to this size need no permit.
 const SMALL_BODY_BYTES: usize = 1024 * 1024;
 
@@ -39,7 +41,7 @@ impl FromRequest<ApiState> for JobBody {
         let (parts, body) = request.into_parts();
         let limits = Limits::of(state);
         let form = multer_boundary(&parts.headers)?;
-        let whole = read_whole(&parts.headers, body, &limits, state).await?;
+        let whole = read_whole(&parts.headers, body, limits.whole_bytes(), state).await?;
         match form {
             Some(boundary) => {
                 let stream = futures::stream::iter([Ok::<_, Infallible>(whole)]);
@@ -47,6 +49,24 @@ impl FromRequest<ApiState> for JobBody {
             }
             None => read_json(&parts.headers, &whole, &limits),
         }
+    }
+}
+
+/// The JSON of many requests at once; no form. Refusals are 400, as for one.
+pub(crate) struct BatchBody(pub(crate) Value);
+
+impl FromRequest<ApiState> for BatchBody {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, state: &ApiState) -> Result<Self, ApiError> {
+        let (parts, body) = request.into_parts();
+        if multer_boundary(&parts.headers)?.is_some() {
+            return Err(ApiError::bad_request("a batch is JSON and no form; a job with files goes alone"));
+        }
+        check_content_type(&parts.headers)?;
+        let limit = Limits::of(state).batch_bytes();
+        let whole = read_whole(&parts.headers, body, limit, state).await?;
+        Ok(Self(parse(&whole)?))
     }
 }
 
@@ -64,6 +84,11 @@ impl Limits {
         }
     }
 
+    /// The longest batch: as long as a few of the longest requests.
+    fn batch_bytes(&self) -> usize {
+        self.json_bytes.saturating_mul(LONG_REQUESTS_OF_A_BATCH)
+    }
+
     /// The longest body: one file in base64, which takes a third more, and the rest.
     fn whole_bytes(&self) -> usize {
         self.json_bytes.saturating_add(self.file_bytes.saturating_mul(4).div_ceil(3))
@@ -73,10 +98,9 @@ impl Limits {
 async fn read_whole(
     headers: &HeaderMap,
     body: Body,
-    limits: &Limits,
+    limit: usize,
     state: &ApiState,
 ) -> Result<Bytes, ApiError> {
-    let limit = limits.whole_bytes();
     let announced = number(headers, CONTENT_LENGTH.as_str());
     let waits_for_consent = headers.contains_key(EXPECT);
     let drained = limit.saturating_add(DRAINED_BYTES);

@@ -15,7 +15,7 @@ use axum::{Extension, Json};
 use http::header::LOCATION;
 use http::{HeaderMap, StatusCode};
 use serde_json::json;
-use tracing::{Instrument as _, info};
+use tracing::{Instrument as _, Span, info};
 
 use crate::error::ApiError;
 use crate::extract::{Caller, JobBody, ListQuery, PathId, WaitQuery};
@@ -30,26 +30,14 @@ pub(super) async fn create(
     Caller(workspace): Caller,
     Extension(trace): Extension<RequestTrace>,
     headers: HeaderMap,
-    JobBody { value, files }: JobBody,
+    body: JobBody,
 ) -> Result<Response, ApiError> {
     let now = state.now()?;
     // A header that is no text reads as one with a sign that no key may have.
     let header =
         headers.get("idempotency-key").map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
-    let looked = inputs::look(&state, &workspace, files, now).await?;
-    let attachments: Vec<Attachment> = looked.iter().map(|file| file.attachment.clone()).collect();
-    let context = RequestContext {
-        now,
-        catalogue: &state.catalogue,
-        default_deadline_s: state.settings.default_deadline_s,
-        exceptions: &state.exceptions,
-        idempotency_header: header.as_deref(),
-        attachments: &attachments,
-    };
-    let parsed = request::parse(&value, &context).map_err(|problems| ApiError::fields(&problems))?;
-    inputs::check_assets(&state, &workspace, &parsed).await?;
-    inputs::stage(&state, looked, &workspace, now).await?;
-    admit(&state, workspace, parsed, trace, now).await
+    let parsed = read(&state, &workspace, body, header.as_deref(), now).await?;
+    admit(&state, workspace, parsed, &trace, now).await
 }
 
 /// `GET /api/v1/media/jobs/{id}`: the job; with `?wait=` as soon as it ends, or as it is when the wait is over.
@@ -94,18 +82,42 @@ pub(super) async fn cancel(
     }
 }
 
-/// Keeps the job. Runs in the PRODUCER span, which is the parent of all that follows.
-async fn admit(
+/// Reads a request, and keeps the files that came with it.
+pub(super) async fn read(
+    state: &ApiState,
+    workspace: &WorkspaceId,
+    JobBody { value, files }: JobBody,
+    idempotency_header: Option<&str>,
+    now: Timestamp,
+) -> Result<ParsedRequest, ApiError> {
+    let looked = inputs::look(state, workspace, files, now).await?;
+    let attachments: Vec<Attachment> = looked.iter().map(|file| file.attachment.clone()).collect();
+    let context = RequestContext {
+        now,
+        catalogue: &state.catalogue,
+        default_deadline_s: state.settings.default_deadline_s,
+        exceptions: &state.exceptions,
+        idempotency_header,
+        attachments: &attachments,
+    };
+    let parsed = request::parse(&value, &context).map_err(|problems| ApiError::fields(&problems))?;
+    inputs::check_assets(state, workspace, &parsed).await?;
+    inputs::stage(state, looked, workspace, now).await?;
+    Ok(parsed)
+}
+
+/// The job of a read request, and its PRODUCER span, which is the parent of all that follows.
+pub(super) fn new_job(
     state: &ApiState,
     workspace: WorkspaceId,
     parsed: ParsedRequest,
-    trace: RequestTrace,
+    trace: &RequestTrace,
     now: Timestamp,
-) -> Result<Response, ApiError> {
+) -> (NewJob, Span) {
     let span = state.telemetry.send(Step::Submit);
     let trace = JobTrace {
         producer: state.telemetry.context_of(&span).unwrap_or(trace.context),
-        tracestate: trace.tracestate,
+        tracestate: trace.tracestate.clone(),
         media_span_id: state.telemetry.fresh_span_id(),
         scheduled_by: None,
     };
@@ -114,29 +126,50 @@ async fn admit(
     let mut job = Job::admitted(id, workspace, spec, cost, trace, now);
     job.body.warnings = warnings;
     let idempotency = idempotency_key.map(|key| Idempotency { key, fingerprint });
-    let admission =
-        state.jobs.admit(NewJob { job: job.clone(), idempotency }).instrument(span.clone()).await?;
-    match admission {
+    (NewJob { job, idempotency }, span)
+}
+
+/// The line in the log for a new job.
+pub(super) fn tell_admitted(job: &Job, span: &Span) {
+    let spec = &job.body.spec;
+    span.in_scope(|| {
+        info!(job.id = %job.id, media.operation = %spec.operation, provider.id = %spec.provider, "job admitted");
+    });
+}
+
+/// The refusal of a key that became job `first` with another request; `field` is where the key was to stand.
+pub(super) fn key_reused(first: &JobId, field: &str) -> ApiError {
+    ApiError::BadRequest {
+        message: format!("the idempotency key was used for another request, which became job {first}"),
+        details: Some(json!({
+            "fields": [FieldError::new(
+                field,
+                format!("was used for another request, which became job {first}"),
+                "a new key for a new request, or the very same request",
+            )],
+            "job_id": first,
+        })),
+    }
+}
+
+/// Keeps the job.
+async fn admit(
+    state: &ApiState,
+    workspace: WorkspaceId,
+    parsed: ParsedRequest,
+    trace: &RequestTrace,
+    now: Timestamp,
+) -> Result<Response, ApiError> {
+    let (new, span) = new_job(state, workspace, parsed, trace, now);
+    let job = new.job.clone();
+    match state.jobs.admit(new).instrument(span.clone()).await? {
         Admission::Created => {
-            let spec = &job.body.spec;
-            span.in_scope(|| {
-                info!(job.id = %job.id, media.operation = %spec.operation, provider.id = %spec.provider, "job admitted");
-            });
+            tell_admitted(&job, &span);
             let location = [(LOCATION, format!("{}/{}", super::JOBS, job.id))];
             Ok((StatusCode::CREATED, location, Json(wire::one(wire::job(&job)))).into_response())
         }
         Admission::Repeated(first) => Ok(Json(wire::one(wire::job(&first))).into_response()),
-        Admission::KeyReused(first) => Err(ApiError::BadRequest {
-            message: format!("the idempotency key was used for another request, which became job {first}"),
-            details: Some(json!({
-                "fields": [FieldError::new(
-                    "idempotency_key",
-                    format!("was used for another request, which became job {first}"),
-                    "a new key for a new request, or the very same request",
-                )],
-                "job_id": first,
-            })),
-        }),
+        Admission::KeyReused(first) => Err(key_reused(&first, "idempotency_key")),
     }
 }
 

@@ -2,6 +2,7 @@
 //! that is not known, or not served yet, is a problem.
 
 mod attachment;
+mod batch;
 mod fields;
 mod input;
 mod nearest;
@@ -28,6 +29,7 @@ use fields::Fields;
 use problem::Problems;
 
 pub use attachment::Attachment;
+pub use batch::{BATCH_LIMIT, parse_batch};
 pub use input::check_input_asset;
 pub use nearest::nearest;
 pub use operator::{SELECTION_LIMIT, Selection, parse_resolution, parse_selection};

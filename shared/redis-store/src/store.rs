@@ -56,12 +56,6 @@ impl RedisJobStore {
         (Self { redis, waiters, joiner }, task)
     }
 
-    /// Admits many jobs, each as [`JobStore::admit`] would: one outcome a job, in their order. It takes one script for
-    /// each few hundred jobs of a shard, so a failure in between leaves earlier ones admitted and says so.
-    pub async fn admit_many(&self, new: Vec<NewJob>) -> Vec<Result<Admission, StoreUnavailable>> {
-        admission::admit_many(&self.redis, &new).await
-    }
-
     async fn read(&self, id: &JobId) -> Result<Option<Job>, StoreUnavailable> {
         let shard = self.redis.of_job(id);
         let key = shard.keys.job(id);
@@ -79,6 +73,11 @@ impl JobStore for RedisJobStore {
 
     async fn admit(&self, new: NewJob) -> Result<Admission, StoreUnavailable> {
         self.joiner.admit(new).await
+    }
+
+    /// One script for each few hundred jobs of a shard.
+    async fn admit_many(&self, new: &[NewJob]) -> Vec<Result<Admission, StoreUnavailable>> {
+        admission::admit_many(&self.redis, new).await
     }
 
     async fn job(&self, workspace: &WorkspaceId, id: &JobId) -> Result<Option<Job>, StoreUnavailable> {

@@ -86,9 +86,9 @@ async fn many_jobs_are_admitted_at_once_each_with_an_outcome_of_its_own() {
         (delayed.clone(), None),
         (foreign.clone(), key("first", 1)),
     ];
-    let new = new.into_iter().map(|(job, idempotency)| NewJob { job, idempotency }).collect();
+    let new: Vec<NewJob> = new.into_iter().map(|(job, idempotency)| NewJob { job, idempotency }).collect();
     let outcomes: Vec<_> =
-        fixture.store.admit_many(new).await.into_iter().map(|outcome| outcome.unwrap()).collect();
+        fixture.store.admit_many(&new).await.into_iter().map(|outcome| outcome.unwrap()).collect();
     assert!(matches!(&outcomes[1], Admission::Repeated(job) if job.id == first.id), "{outcomes:?}");
     assert_eq!(outcomes[2], Admission::KeyReused(first.id.clone()));
     assert!(matches!(&outcomes[4], Admission::Repeated(job) if job.id == twin.id), "{outcomes:?}");
@@ -115,8 +115,9 @@ async fn inv11_many_admissions_repeated_after_a_lost_answer_queue_each_job_once(
     // More than one script takes.
     let jobs: Vec<_> = (0..1_200).map(|_| new_job("a fox")).collect();
     for _ in 0..2 {
-        let new = jobs.iter().map(|job| NewJob { job: job.clone(), idempotency: None }).collect();
-        let outcomes = fixture.store.admit_many(new).await;
+        let new: Vec<NewJob> =
+            jobs.iter().map(|job| NewJob { job: job.clone(), idempotency: None }).collect();
+        let outcomes = fixture.store.admit_many(&new).await;
         assert_eq!(outcomes.len(), jobs.len());
         assert!(outcomes.into_iter().all(|outcome| matches!(outcome, Ok(Admission::Created))));
     }
@@ -161,8 +162,8 @@ async fn admissions_that_come_together_share_scripts_and_keep_their_own_outcomes
 async fn many_admissions_to_a_store_that_is_away_all_fail() {
     let mut fixture = Fixture::start().await;
     fixture.server.kill();
-    let new = (0..3).map(|_| NewJob { job: new_job("a fox"), idempotency: None }).collect();
-    let outcomes = fixture.store.admit_many(new).await;
+    let new: Vec<NewJob> = (0..3).map(|_| NewJob { job: new_job("a fox"), idempotency: None }).collect();
+    let outcomes = fixture.store.admit_many(&new).await;
     assert_eq!(outcomes.len(), 3);
     assert!(outcomes.iter().all(Result::is_err));
 }

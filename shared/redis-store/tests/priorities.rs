@@ -39,7 +39,7 @@ async fn admit(fixture: &Fixture, count: usize, priority: Priority) -> Vec<JobId
         ids.push(job.id.clone());
         new.push(NewJob { job, idempotency: None });
     }
-    for outcome in fixture.store.admit_many(new).await {
+    for outcome in fixture.store.admit_many(&new).await {
         assert_eq!(outcome.unwrap(), Admission::Created);
     }
     ids

@@ -26,12 +26,24 @@ pub struct Drain {
 
 /// Lays a backlog down in bulk, then lets one worker process work it off.
 pub fn drain(system: System, durability: Durability, jobs: usize, concurrency: usize) -> Result<Drain> {
+    drain_as(system, durability, jobs, concurrency, &[], || ())
+}
+
+/// The same with further words for a worker of ours; `ended` runs before the worker is ended.
+pub fn drain_as(
+    system: System,
+    durability: Durability,
+    jobs: usize,
+    concurrency: usize,
+    more: &[&str],
+    ended: impl FnOnce(),
+) -> Result<Drain> {
     let mut server = Server::start(durability)?;
     let before = server.cpu_s()?;
     produce(system, &server.url(), jobs, "bulk", Duration::ZERO)?;
     let enqueue_s = server.cpu_s()? - before;
     let records = Records::create()?;
-    let worker = Worker::start(system, &server.url(), &records, concurrency, &[])?;
+    let worker = Worker::start(system, &server.url(), &records, concurrency, more)?;
     records.wait_for(1)?;
     let (begun, worker_before, server_begun) = (records.count()?, worker.cpu_s()?, server.cpu_s()?);
     records.wait_for(jobs)?;
@@ -44,6 +56,7 @@ pub fn drain(system: System, durability: Durability, jobs: usize, concurrency: u
         enqueue_us: enqueue_s / jobs as f64 * 1e6,
         jobs: records.count()?,
     };
+    ended();
     ensure!(drain.jobs == jobs, "{} handlers began for {jobs} jobs of {}", drain.jobs, system.name());
     eprintln!(
         "   {} {jobs} jobs: {:.0}/s, server {:.1} us, worker {:.1} us a job",

@@ -22,17 +22,27 @@ pub enum Due {
 
 /// Jobs that are alike but for their id, time and trace.
 pub struct Template {
+    kind: Kind,
     prompt: String,
+}
+
+/// What is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// An image of Fal.
+    Image,
+    /// A video of Runway.
+    Video,
 }
 
 impl Template {
     /// The template whose request has 300 bytes.
-    pub fn new() -> Result<Self> {
+    pub fn new(kind: Kind) -> Result<Self> {
         let body = serde_json::json!({
             "provider": "fal", "model": "fal-ai/flux/dev", "operation": "image_gen", "workspace": "tenant-0001",
             "config": {"width": 1024, "height": 1024, "steps": 28}, "prompt": ""
         });
-        Ok(Self { prompt: "x".repeat(300 - serde_json::to_string(&body)?.len()) })
+        Ok(Self { kind, prompt: "x".repeat(300 - serde_json::to_string(&body)?.len()) })
     }
 
     /// One more job.
@@ -43,13 +53,23 @@ impl Template {
             Due::At(time) => time,
         };
         let mut config = serde_json::Map::new();
-        for (name, value) in [("width", 1024), ("height", 1024), ("steps", 28)] {
-            config.insert(name.to_owned(), value.into());
-        }
+        let (operation, provider, model) = match self.kind {
+            Kind::Image => {
+                for (name, value) in [("width", 1024), ("height", 1024), ("steps", 28)] {
+                    config.insert(name.to_owned(), value.into());
+                }
+                (Operation::ImageGen, Provider::Fal, "fal-ai/flux/dev")
+            }
+            Kind::Video => {
+                config.insert("duration".to_owned(), 5.into());
+                config.insert("ratio".to_owned(), "1280:720".into());
+                (Operation::VideoGen, Provider::Runway, "gen4.5")
+            }
+        };
         let spec = JobSpec {
-            operation: Operation::ImageGen,
-            provider: Provider::Fal,
-            model: "fal-ai/flux/dev".to_owned(),
+            operation,
+            provider,
+            model: model.to_owned(),
             prompt: Some(self.prompt.clone()),
             input: None,
             files: Default::default(),

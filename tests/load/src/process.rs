@@ -112,7 +112,8 @@ impl Drop for Worker {
     }
 }
 
-fn cpu_of(pid: u32) -> Result<f64> {
+/// Processor seconds of a process so far.
+pub fn cpu_of(pid: u32) -> Result<f64> {
     let text = std::fs::read_to_string(format!("/proc/{pid}/stat"))?;
     let (_, rest) = text.rsplit_once(')').context("stat names the program")?;
     let mut ticks = rest.split_whitespace().skip(11).map(str::parse::<f64>);
@@ -128,7 +129,8 @@ pub struct Production {
     pub cpu_s: f64,
 }
 
-/// Runs a producer to its end. `mode` is `single`, `concurrent`, `bulk` or `paced:RATE`.
+/// Runs a producer to its end. `mode` is `single`, `concurrent`, `bulk` or `paced:RATE`, with
+/// `+keys` or `+runway`.
 pub fn produce(system: System, redis: &str, jobs: usize, mode: &str, delay: Duration) -> Result<Production> {
     produce_due(system, redis, jobs, mode, &delay.as_millis().to_string())
 }

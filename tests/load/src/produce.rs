@@ -9,7 +9,7 @@ use atelier_redis_store::RedisJobStore;
 use futures::StreamExt;
 use tokio_util::sync::CancellationToken;
 
-use crate::job::{Due, Template};
+use crate::job::{Due, Kind, Template};
 use crate::worker::redis;
 
 /// Sends and ends.
@@ -21,12 +21,15 @@ pub async fn run(words: &[String]) -> Result<()> {
         Some(at_ms) => Due::At(Timestamp::from_millisecond(at_ms.parse()?)?),
         None => Due::After(Duration::from_millis(delay_ms.parse()?)),
     };
-    // With `keys`, each job has an idempotency key of its own.
-    let (mode, has_key) = mode.strip_suffix("+keys").map_or((mode.as_str(), false), |mode| (mode, true));
+    // With `keys`, each job has an idempotency key of its own; with `runway`, it is a video.
+    let mut words = mode.split('+');
+    let mode = words.next().unwrap_or_default();
+    let more: Vec<&str> = words.collect();
+    let has_key = more.contains(&"keys");
     let stop = CancellationToken::new();
     let (store, _) = RedisJobStore::start(redis()?, stop.clone());
     store.ready().await?;
-    let template = Template::new()?;
+    let template = Template::new(if more.contains(&"runway") { Kind::Video } else { Kind::Image })?;
     let since = Instant::now();
     let admit = || async {
         let admitted = store.admit(template.admission(due, has_key)?).await?;
@@ -49,7 +52,7 @@ pub async fn run(words: &[String]) -> Result<()> {
             while left > 0 {
                 let count = left.min(500);
                 let new = (0..count).map(|_| template.admission(due, has_key)).collect::<Result<Vec<_>>>()?;
-                for outcome in store.admit_many(new).await {
+                for outcome in store.admit_many(&new).await {
                     let admitted = outcome?;
                     ensure!(admitted == Admission::Created, "a job was not created: {admitted:?}");
                 }

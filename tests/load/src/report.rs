@@ -45,6 +45,12 @@ pub struct Figure {
     pub goal: Option<Goal>,
     /// How many jobs were counted at the end of each run.
     pub jobs: usize,
+    /// The machine's load average of one minute when the row ended; the measured programs are part of it.
+    #[serde(default)]
+    pub load_average: Option<f64>,
+    /// What was measured: a continued report holds rows of several commits.
+    #[serde(default)]
+    pub commit: Option<String>,
 }
 
 impl Figure {
@@ -60,6 +66,8 @@ impl Figure {
             peer_runs: Vec::new(),
             goal,
             jobs,
+            load_average: load_average(),
+            commit: Some(commit()),
         }
     }
 
@@ -85,6 +93,24 @@ impl Figure {
             Goal::RatioAtLeast(limit) => self.ratio().map(|ratio| ratio >= limit),
         }
     }
+}
+
+fn load_average() -> Option<f64> {
+    std::fs::read_to_string("/proc/loadavg").ok()?.split(' ').next()?.parse().ok()
+}
+
+/// The commit that is checked out, with `-dirty` where files differ from it.
+fn commit() -> String {
+    static COMMIT: std::sync::OnceLock<String> = std::sync::OnceLock::new();
+    let ask = || {
+        let output = Command::new("git").args(["describe", "--always", "--dirty", "--abbrev=12"]).output();
+        let output = output.ok().filter(|output| output.status.success());
+        output.map_or_else(
+            || "unknown".to_owned(),
+            |output| String::from_utf8_lossy(&output.stdout).trim().to_owned(),
+        )
+    };
+    COMMIT.get_or_init(ask).clone()
 }
 
 /// The middle of some values; the lower of two.
@@ -124,17 +150,12 @@ impl Report {
     /// An empty report with the facts of this machine. A report that is there already is continued: its figures stay
     /// until they are measured again.
     pub fn begin(arguments: &Arguments) -> Result<Self> {
-        let commit = Command::new("git").args(["describe", "--always", "--dirty", "--abbrev=12"]).output();
-        let commit = commit.ok().filter(|output| output.status.success());
         let parts = match &arguments.json {
             Some(file) if file.is_file() => Self::read(file)?.parts,
             Some(_) | None => Vec::new(),
         };
         Ok(Self {
-            commit: commit.map_or_else(
-                || "unknown".to_owned(),
-                |output| String::from_utf8_lossy(&output.stdout).trim().to_owned(),
-            ),
+            commit: commit(),
             at: atelier_domain::Timestamp::now().to_string(),
             cores: std::thread::available_parallelism()?.get(),
             server: Server::start(Durability::Off)?.version()?,

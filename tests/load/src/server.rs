@@ -90,6 +90,11 @@ impl Server {
     }
 }
 
+/// The URLs of some servers, as the measured programs take them.
+pub fn urls(servers: &[Server]) -> String {
+    servers.iter().map(Server::url).collect::<Vec<_>>().join(",")
+}
+
 /// Counts commands as the server sees them. It slows the server down: only for counts, never beside a rate.
 pub struct Monitor {
     stream: TcpStream,

@@ -1,7 +1,13 @@
 //! Atelier's measured worker: the real queue, claims and verdicts, with a handler that calls nobody.
 //!
-//! `worker` ends jobs; `worker accept INTERVAL_MS` leaves them waiting for a provider, and `worker checks INTERVAL_MS`
-//! looks at waiting ones again and again.
+//! | words | what it does |
+//! |---|---|
+//! | `worker` | ends jobs |
+//! | `worker traced URL` | ends jobs and sends every span to a receiver |
+//! | `worker accept INTERVAL_MS` | leaves jobs waiting for a provider |
+//! | `worker accept-spread INTERVAL_MS` | the same; the first checks are due evenly from half an interval on, for a whole one |
+//! | `worker checks INTERVAL_MS` | looks at waiting jobs again and again, and calls nobody |
+//! | `worker checks-http INTERVAL_MS ADDRESS` | the poller's own step, which asks the simulator there |
 
 use std::fs::{File, OpenOptions};
 use std::io::Write;
@@ -11,14 +17,19 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use anyhow::{Context, Result};
 use async_trait::async_trait;
 use atelier_domain::Timestamp;
+use atelier_domain::foreign::Exceptions;
 use atelier_domain::job::{Job, RemoteOperation};
-use atelier_domain::operation::Step;
+use atelier_domain::operation::{Provider, Step};
 use atelier_domain::policy::{Policy, Polling, Received};
 use atelier_domain::ports::{Checked, Claim, Next, StepHandler, Telemetry};
 use atelier_domain::secret::Secret;
 use atelier_domain::state::{Event, State};
 use atelier_domain::trace::TraceParent;
-use atelier_redis_store::{Clock, Redis, RedisStoreSettings, RunnerOptions, run_queue};
+use atelier_poller::Poller;
+use atelier_providers::{ProviderSettings, Registry};
+use atelier_redis_store::{Clock, Redis, RedisSpool, RedisStoreSettings, RunnerOptions, run_queue};
+use atelier_runtime::settings::TelemetrySettings;
+use atelier_vault::Keyring;
 use tokio_util::sync::CancellationToken;
 
 use crate::job::due_s;
@@ -50,8 +61,18 @@ struct Handler {
     records: File,
     /// Whether the intent of a paid call is stored first, in a write of its own.
     has_ledger: bool,
-    /// Whether jobs are left waiting for a provider instead of being ended.
-    leaves_waiting: bool,
+    /// What becomes of jobs that are not ended.
+    leaves_waiting: Option<Waiting>,
+}
+
+/// When a job that was accepted is looked at first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Waiting {
+    /// As the policy says.
+    AsAlways,
+    /// Evenly from half an interval on, for a whole one: however quickly they are accepted, no more of them are due in
+    /// a second than later on.
+    Spread { interval_ms: u64 },
 }
 
 type Outcome = Result<(), Box<dyn std::error::Error>>;
@@ -77,11 +98,21 @@ impl Handler {
             claim.save(&job).await?;
         }
         let now = Timestamp::now();
-        if self.leaves_waiting {
+        if let Some(waiting) = self.leaves_waiting {
             let id = format!("task-{}", job.id);
             let remote = RemoteOperation { id, submitted_at: now, urls: Default::default() };
             let decision = self.policy.accepted(job, remote, Some("RUNNING".to_owned()), now)?;
-            return Ok(claim.settle(decision.job, decision.next).await?);
+            let mut job = decision.job;
+            let next = match waiting {
+                Waiting::AsAlways => decision.next,
+                Waiting::Spread { interval_ms } => {
+                    let wait = interval_ms as f64 * (0.5 + rand::random::<f64>());
+                    let due = now + Duration::from_secs_f64(wait / 1000.0);
+                    job.due_at = Some(due);
+                    Next::At(Step::Check, due)
+                }
+            };
+            return Ok(claim.settle(job, next).await?);
         }
         job = self.policy.received(job, Received::default(), now)?.job;
         job.apply(Event::Stored, now)?;
@@ -111,37 +142,102 @@ impl StepHandler for Handler {
     }
 }
 
+/// The poller's own step, which tells when it begins.
+struct Recorded {
+    poller: Poller,
+    recorder: Handler,
+}
+
+#[async_trait]
+impl StepHandler for Recorded {
+    async fn handle(&self, claim: Arc<dyn Claim>) {
+        let job = claim.job();
+        let due = job.due_at.unwrap_or(job.changed_at);
+        if let Err(reason) = self.recorder.record(due.as_nanosecond() as f64 / 1e9) {
+            eprintln!("step of {}: {reason}", job.id);
+        }
+        self.poller.handle(claim).await;
+    }
+}
+
+/// The poller as its program sets it up, with Runway at `address`.
+fn poller(redis: &Redis, policy: Arc<Policy>, address: &str) -> Result<Poller> {
+    let mut settings = ProviderSettings::default();
+    settings.runway.base_url = Some(format!("http://{address}/runway"));
+    Ok(Poller {
+        policy,
+        providers: Arc::new(Registry::new(&settings, Exceptions::default())?),
+        credentials: Arc::new(Keyring::new([(Provider::Runway, Secret::new("simulated".to_owned()))])),
+        spool: Arc::new(RedisSpool::new(redis.clone(), CancellationToken::new())),
+        time: Arc::new(redis.time()),
+        telemetry: Arc::new(Silent),
+    })
+}
+
 /// Where the program's settings are: variables that the parent sets.
 pub fn setting(name: &str) -> Result<String> {
     std::env::var(name).with_context(|| format!("{name} is not set"))
 }
 
-/// The store of the measured server.
+/// The store of the measured servers: one URL, or several with commas between them, each with a shard of its own. All
+/// else is as in production.
 pub fn redis() -> Result<Redis> {
-    let url = Secret::new(setting("LOAD_REDIS")?);
-    Ok(Redis::open(RedisStoreSettings { url, promote_limit: 500, ..RedisStoreSettings::default() })?)
+    let text = setting("LOAD_REDIS")?;
+    let urls: Vec<_> = text.split(',').map(|url| Secret::new(url.to_owned())).collect();
+    let settings = match urls.len() {
+        1 => RedisStoreSettings { url: Secret::new(text), ..RedisStoreSettings::default() },
+        count => RedisStoreSettings { urls, shards: u16::try_from(count)?, ..RedisStoreSettings::default() },
+    };
+    Ok(Redis::open(settings)?)
 }
 
 /// Runs until it is killed.
 #[tokio::main(flavor = "multi_thread", worker_threads = 2)]
 pub async fn run(words: &[String]) -> Result<()> {
-    let (mode, interval_ms) = match words {
-        [] => ("end", 10_000),
-        [mode, interval] if mode == "accept" || mode == "checks" => (mode.as_str(), interval.parse()?),
-        other => anyhow::bail!("worker [accept|checks INTERVAL_MS], not {other:?}"),
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    let (mode, interval_ms, address) = match words.as_slice() {
+        [] => ("end", 10_000, ""),
+        ["traced", url] => ("traced", 10_000, *url),
+        [mode @ ("accept" | "accept-spread" | "checks"), interval] => (*mode, interval.parse()?, ""),
+        ["checks-http", interval, address] => ("checks-http", interval.parse()?, *address),
+        other => anyhow::bail!("worker does not know {other:?}"),
+    };
+    atelier_runtime::process::install_crypto();
+    let traces = match mode {
+        "traced" => {
+            let settings = TelemetrySettings {
+                otlp_endpoint: Some(address.to_owned()),
+                log_filter: "warn".to_owned(),
+                ..TelemetrySettings::default()
+            };
+            Some(atelier_runtime::telemetry::init("atelier-load", None, &settings)?)
+        }
+        _ => None,
+    };
+    let telemetry: Arc<dyn Telemetry> = match &traces {
+        Some(traces) => Arc::new(traces.telemetry()),
+        None => Arc::new(Silent),
     };
     let polling = Polling { interval_ms, max_checks: u16::MAX, timeout_ms: 86_400_000 };
     let policy = Arc::new(Policy { polling, ..Policy::default() });
     let records = OpenOptions::new().append(true).create(true).open(setting("LOAD_RECORDS")?)?;
     let has_ledger = std::env::var_os("LOAD_LEDGER").is_some();
-    let handler =
-        Arc::new(Handler { policy: policy.clone(), records, has_ledger, leaves_waiting: mode == "accept" });
-    let step = if mode == "checks" { Step::Check } else { Step::Submit };
+    let leaves_waiting = match mode {
+        "accept" => Some(Waiting::AsAlways),
+        "accept-spread" => Some(Waiting::Spread { interval_ms }),
+        _ => None,
+    };
+    let step = if mode.starts_with("checks") { Step::Check } else { Step::Submit };
     let concurrency = setting("LOAD_CONCURRENCY")?.parse()?;
     let options = RunnerOptions { step, concurrency, grace: Duration::from_secs(2) };
     let redis = redis()?;
+    let recorder = Handler { policy: policy.clone(), records, has_ledger, leaves_waiting };
+    let handler: Arc<dyn StepHandler> = match mode {
+        "checks-http" => Arc::new(Recorded { poller: poller(&redis, policy.clone(), address)?, recorder }),
+        _ => Arc::new(recorder),
+    };
     let stop = CancellationToken::new();
     tokio::spawn(Clock::new(redis.clone()).run(stop.clone()));
-    tokio::spawn(run_queue(redis, policy, Arc::new(Silent), handler, options, stop)).await?;
+    tokio::spawn(run_queue(redis, policy, telemetry, handler, options, stop)).await?;
     Ok(())
 }

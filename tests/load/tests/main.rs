@@ -1,4 +1,5 @@
 //! Each row of the harness, short and without the rivals: that it runs to its end, counts every job and reports it.
+//! Rows that start the real programs need `cargo build --workspace --bins` first.
 //! What it measures in so short a time means nothing and is not looked at.
 
 #![cfg(test)]
@@ -123,6 +124,57 @@ fn a_long_backlog_is_compared_with_a_short_one() {
     let figures = short_run("backlog");
     assert_eq!(measures(&figures, JOBS).len(), 3);
     assert!(value(&figures, "jobs/s at the long one") > 0.0);
+}
+
+#[test]
+fn every_job_is_accepted_over_http_alone_and_in_batches() {
+    let figures = short_run("accept");
+    assert_eq!(measures(&figures, JOBS).len(), 9);
+    assert!(figures.iter().all(|figure| figure["value"].as_f64() >= Some(0.0)), "{figures:?}");
+    assert!(value(&figures, "jobs/s") > 0.0);
+}
+
+#[test]
+fn waiting_videos_are_asked_for_over_http() {
+    let figures = run_of("checks-http", FEW_JOBS);
+    assert_eq!(measures(&figures, FEW_JOBS).len(), 7);
+    let rate = value(&figures, "checks/s");
+    assert!((0.25..=0.75).contains(&(rate / FEW_JOBS as f64)), "{rate}");
+    assert!(value(&figures, "simulator us/check") > 0.0, "somebody was asked");
+}
+
+#[test]
+fn a_million_is_counted_on_three_servers() {
+    // Enough that the first tables of three servers weigh little beside the jobs.
+    let figures = run_of("million", 5 * JOBS);
+    assert_eq!(measures(&figures, 5 * JOBS).len(), 6);
+    let bytes = value(&figures, "Redis bytes a job");
+    assert!((300.0..2000.0).contains(&bytes), "{bytes}");
+    assert!(value(&figures, "checks/s") > 0.0);
+}
+
+#[test]
+fn programs_tell_what_they_hold_without_work() {
+    let figures = short_run("idle-memory");
+    assert_eq!(measures(&figures, 0).len(), 3);
+    for figure in &figures {
+        assert!((1.0..500.0).contains(&figure["value"].as_f64().unwrap()), "{figure}");
+    }
+}
+
+#[test]
+fn a_large_video_goes_through_the_worker() {
+    // As many megabytes as there may be jobs.
+    let figures = run_of("video", 40);
+    assert_eq!(measures(&figures, 1).len(), 3);
+    assert!(value(&figures, "MB/s") > 0.0);
+}
+
+#[test]
+fn every_span_of_a_traced_drain_arrives() {
+    let figures = short_run("traces");
+    measures(&figures, JOBS);
+    assert_eq!(value(&figures, "spans that arrived, of those made"), 1.0);
 }
 
 #[test]

@@ -108,6 +108,9 @@ pub trait JobStore: Send + Sync {
     }
     /// Keeps and queues a job in one step; when this returns `Created`, no single crash loses it (INV-11).
     async fn admit(&self, new: NewJob) -> Result<Admission, StoreUnavailable>;
+    /// Admits many jobs, each as [`JobStore::admit`] would: one outcome a job, in their order. A failure in between leaves
+    /// earlier ones admitted, and says so of each.
+    async fn admit_many(&self, new: &[NewJob]) -> Vec<Result<Admission, StoreUnavailable>>;
     /// A job of this workspace.
     async fn job(&self, workspace: &WorkspaceId, id: &JobId) -> Result<Option<Job>, StoreUnavailable>;
     /// Jobs of this workspace.

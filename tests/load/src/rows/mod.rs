@@ -1,5 +1,6 @@
 //! The rows of the table, each a subcommand.
 
+mod accept;
 mod backlog;
 mod burst;
 mod checks;
@@ -8,6 +9,9 @@ mod drain;
 mod enqueue;
 mod latency;
 mod memory;
+mod resident;
+mod traces;
+mod waiting;
 
 use anyhow::Result;
 
@@ -28,4 +32,10 @@ pub const ALL: &[(&str, Measure)] = &[
     ("burst", burst::measure),
     ("checks", checks::measure),
     ("backlog", backlog::measure),
+    ("accept", accept::measure),
+    ("idle-memory", resident::idle),
+    ("video", resident::video),
+    ("checks-http", waiting::over_http),
+    ("traces", traces::measure),
+    ("million", waiting::million),
 ];
