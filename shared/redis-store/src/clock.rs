@@ -15,7 +15,7 @@ use crate::script;
 
 /// Longest sleep. A wake token can die with the clock that took it; nobody then sleeps longer than this past a due
 /// time.
-const LONGEST_SLEEP: Duration = Duration::from_secs(5);
+const LONGEST_SLEEP: Duration = Duration::from_secs(10);
 
 /// The end of a sleep that is slept by a thread.
 const FINE: Duration = Duration::from_millis(2);

@@ -27,30 +27,33 @@ end
 -- A delivery that may begin stands in the due set `v` before all times, by when the links to its results end.
 local BEFORE_ALL_US = 8e15
 
--- What this script has put into the due sets; see `wake`.
+-- What this script puts into the due sets, as scores and members; see `wake`.
 local added = {c = {}, d = {}, v = {}}
 
+local function schedule(name, score, member)
+  local list = added[name]
+  list[#list + 1] = digits(score)
+  list[#list + 1] = member
+end
+
 -- Enqueues what follows: 'n' nothing, 'r' ready now, 'd' due after `delay_us`. `lane` is the step's; that of a delivery
--- is `deliver@` and the second in which its links end. A script that enqueues calls `wake` before it ends.
+-- is `deliver@` and the second in which its links end. A script that enqueues calls `wake` before it ends,
+-- which is when the due sets are filled.
 local function enqueue(p, kind, lane, id, epoch, delay_us)
   if kind == 'n' then
     return
   end
   if lane == 'check' then
     local delay = kind == 'd' and tonumber(delay_us) or 0
-    redis.call('ZADD', p .. 'c', digits(now_us() + delay), id)
-    added.c[id] = true
+    schedule('c', now_us() + delay, id)
   elseif kind == 'r' and string.sub(lane, 1, 7) == 'deliver' then
     -- An earlier version did not say when; an hour is what most links have.
     local end_us = (tonumber(string.sub(lane, 9)) or math.floor(now_us() / 1000000) + 3600) * 1000000
-    redis.call('ZADD', p .. 'v', digits(end_us - BEFORE_ALL_US), id)
-    added.v[id] = true
+    schedule('v', end_us - BEFORE_ALL_US, id)
   elseif kind == 'r' then
     redis.call('XADD', p .. 's:' .. lane, '*', 'j', id, 'e', epoch)
   else
-    local member = lane .. ':' .. id
-    redis.call('ZADD', p .. 'd', digits(now_us() + tonumber(delay_us)), member)
-    added.d[member] = true
+    schedule('d', now_us() + tonumber(delay_us), lane .. ':' .. id)
   end
 end
 
@@ -71,12 +74,20 @@ local function ring(p, name)
   end
 end
 
--- Wakes who sleeps over a due set whose head this script has put there. Once a script: what counts is the head that it
--- leaves. Deliveries are due in any place of theirs.
+-- Fills the due sets, each by one call, and wakes who sleeps over one whose head this script has put there. Deliveries
+-- are due in any place of theirs.
 local function wake(p)
-  for name, members in pairs(added) do
-    if next(members) and (name == 'v' or members[redis.call('ZRANGE', p .. name, 0, 0)[1]]) then
-      ring(p, name)
+  for name, list in pairs(added) do
+    if #list > 0 then
+      redis.call('ZADD', p .. name, unpack(list))
+      local head = name ~= 'v' and redis.call('ZRANGE', p .. name, 0, 0)[1]
+      local is_ahead = name == 'v'
+      for i = 2, #list, 2 do
+        is_ahead = is_ahead or list[i] == head
+      end
+      if is_ahead then
+        ring(p, name)
+      end
     end
   end
 end

@@ -13,8 +13,7 @@ end
 if not redis.call('SET', KEYS[4], '1', 'NX', 'PX', ARGV[2]) then
   return 0
 end
-redis.call('ZADD', KEYS[2], digits(now_us()), ARGV[1])
-added.c[ARGV[1]] = true
+schedule('c', now_us(), ARGV[1])
 -- The set's name is the prefix and one letter.
 wake(string.sub(KEYS[2], 1, -2))
 return 1

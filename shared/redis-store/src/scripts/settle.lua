@@ -42,8 +42,13 @@ local function plan_of(text)
     plan = {
       source = source, kind = kind, step = step, ttl = ttl ~= '0' and ttl, has_ended = has_ended == '1',
       assets = tonumber(assets), leaves = source == 'v' or (source == 'c' and not (kind ~= 'n' and step == 'check')),
-      stream = string.sub(source, 1, 2) == 's:', indexes = indexes
+      stream = string.sub(source, 1, 2) == 's:', scope = kind == 'p' and indexes, changes = {}
     }
+    if not plan.scope then
+      for sign, index in string.gmatch(indexes, '([+$-])([^,]+)') do
+        table.insert(plan.changes, {sign, index})
+      end
+    end
     plans[text] = plan
   end
   return plan
@@ -74,7 +79,8 @@ while at <= #ARGV do
     for a = at + 7, at + 5 + 2 * plan.assets, 2 do
       redis.call('SET', p .. 'a:' .. ARGV[a], ARGV[a + 1], 'PX', plan.ttl)
     end
-    for sign, index in string.gmatch(plan.kind ~= 'p' and plan.indexes or '', '([+$-])([^,]+)') do
+    for _, change in ipairs(plan.changes) do
+      local sign, index = change[1], change[2]
       if sign == '$' then
         charge(index)
       elseif sign == '+' then
@@ -97,8 +103,8 @@ while at <= #ARGV do
       redis.call('ZREM', p .. 'v', id)
       redis.call('ZREM', p .. 'd', 'submit:' .. id, 'submit-high:' .. id, 'submit-low:' .. id, 'reconcile:' .. id)
     end
-    if plan.kind == 'p' then
-      park(p, plan.indexes, plan.step, id, string.sub(header, 3, 10), ARGV[at + 5])
+    if plan.scope then
+      park(p, plan.scope, plan.step, id, string.sub(header, 3, 10), ARGV[at + 5])
     else
       enqueue(p, plan.kind, plan.step, id, string.sub(header, 3, 10), ARGV[at + 5])
     end
