@@ -20,11 +20,12 @@ local function forget(lane, entry)
   table.insert(gone[lane], entry)
 end
 
+-- Jobs that this script has claimed: what was read of them is no longer so.
+local claimed = {}
+
 -- Claims one message, or drops it when it fits its record no more.
-local function claim(lane, entry, id, epoch)
-  local key = p .. 'j:' .. id
-  local record = redis.call('GET', key)
-  if not record then
+local function claim(lane, entry, id, epoch, record)
+  if not record or claimed[id] then
     forget(lane, entry)
     return
   end
@@ -40,20 +41,34 @@ local function claim(lane, entry, id, epoch)
     return
   end
   local mark = string.format('%08x%04x', held + 1, math.min(deliveries + 1, 65535))
-  redis.call('SETRANGE', key, 2, mark)
+  redis.call('SETRANGE', p .. 'j:' .. id, 2, mark)
+  claimed[id] = true
   out[#out + 1] = lane
   out[#out + 1] = entry
   out[#out + 1] = id
   out[#out + 1] = record
 end
 
+-- The records of jobs, by one call: a call costs about as much as what it does here.
+local function records_of(ids)
+  local keys = {}
+  for i = 1, #ids do
+    keys[i] = p .. 'j:' .. ids[i]
+  end
+  return #keys > 0 and redis.call('MGET', unpack(keys)) or {}
+end
+
 -- Claims at most `count` messages that nobody has read.
 local function read(lane, count)
   local stream = KEYS[lane]
   local reply = redis.call('XREADGROUP', 'GROUP', group, consumer, 'COUNT', count, 'STREAMS', stream, '>')
-  local messages = reply and reply[1][2] or {}
-  for _, message in ipairs(messages) do
-    claim(lane, message[1], message[2][2], message[2][4])
+  local messages, ids = reply and reply[1][2] or {}, {}
+  for i = 1, #messages do
+    ids[i] = messages[i][2][2]
+  end
+  local records = records_of(ids)
+  for i, message in ipairs(messages) do
+    claim(lane, message[1], ids[i], message[2][4], records[i])
   end
   return #messages
 end
@@ -78,7 +93,7 @@ local function recover(lane, count, lease, may_take_suspect)
       if is_suspect and not may_take_suspect then
         suspects_left = suspects_left + 1
       elseif #redis.call('XCLAIM', stream, group, consumer, lease, entry, 'JUSTID') == 1 then
-        claim(lane, entry, id, epoch)
+        claim(lane, entry, id, epoch, redis.call('GET', p .. 'j:' .. id))
         taken = taken + 1
         if is_suspect then
           may_take_suspect = false
@@ -100,7 +115,7 @@ elseif mode == 'given' then
     local lane, entry, id, epoch = tonumber(ARGV[i]), ARGV[i + 1], ARGV[i + 2], ARGV[i + 3]
     if count > 0 then
       count = count - 1
-      claim(lane, entry, id, epoch)
+      claim(lane, entry, id, epoch, redis.call('GET', p .. 'j:' .. id))
     else
       redis.call('XADD', KEYS[lane], '*', 'j', id, 'e', epoch)
       forget(lane, entry)

@@ -135,12 +135,12 @@ fn million_run(durability: Durability, jobs: usize, interval: Duration) -> Resul
     let records = Records::create()?;
     let words = ["checks", &interval_ms];
     let poller = Worker::start(System::Atelier, &redis, &records, CONCURRENCY, &words)?;
-    records.wait_for(1)?;
     // From then on the checks of all are due evenly; see `accept-spread`.
     std::thread::sleep(interval / 2);
     let length = interval.min(Duration::from_secs(60));
     let found = window(&mut servers, &poller, &records, length)?;
     eprintln!("   {:.0} checks/s, p99 {:.1} ms late", found.rate, found.p99);
+    ensure!(found.checks > 1.0, "nothing was checked");
     let waiting = checks_of(&mut servers)?;
     ensure!(waiting == jobs, "{waiting} of {jobs} videos wait at the end");
     Ok((bytes, found))
