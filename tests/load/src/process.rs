@@ -17,6 +17,8 @@ pub enum System {
     BullMq,
     /// apalis-redis with its own storage.
     ApalisRedis,
+    /// Celery with two processes and late acknowledgement.
+    Celery,
 }
 
 impl System {
@@ -27,6 +29,7 @@ impl System {
             Self::AtelierLedger => "Atelier with intent",
             Self::BullMq => "BullMQ Rust",
             Self::ApalisRedis => "apalis-redis",
+            Self::Celery => "Celery",
         }
     }
 
@@ -34,7 +37,7 @@ impl System {
     pub fn is_ours(self) -> bool {
         match self {
             Self::Atelier | Self::AtelierLedger => true,
-            Self::BullMq | Self::ApalisRedis => false,
+            Self::BullMq | Self::ApalisRedis | Self::Celery => false,
         }
     }
 
@@ -48,6 +51,11 @@ impl System {
             }
             Self::BullMq => Ok(Command::new(peers()?.join("bullmq"))),
             Self::ApalisRedis => Ok(Command::new(peers()?.join("apalis"))),
+            Self::Celery => {
+                let mut command = Command::new(celery()?);
+                command.arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("peers/celery/peer.py"));
+                Ok(command)
+            }
         }
     }
 }
@@ -69,6 +77,31 @@ fn peers() -> Result<PathBuf> {
         Ok(target.join("release"))
     };
     BUILT.get_or_init(|| build().map_err(|reason| format!("{reason:#}"))).clone().map_err(anyhow::Error::msg)
+}
+
+/// Installs Celery once into a folder of its own and gives the Python that has it.
+fn celery() -> Result<PathBuf> {
+    static INSTALLED: std::sync::OnceLock<std::result::Result<PathBuf, String>> = std::sync::OnceLock::new();
+    let install = || -> Result<PathBuf> {
+        let needs = Path::new(env!("CARGO_MANIFEST_DIR")).join("peers/celery/requirements.txt");
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/peers/celery");
+        let python = folder.join("bin/python");
+        if !folder.join("bin/celery").exists() {
+            eprintln!("installing celery");
+            let made = Command::new("python3").args(["-m", "venv"]).arg(&folder).status()?;
+            ensure!(made.success(), "python3 makes no virtual environment");
+            let installed = Command::new(&python)
+                .args(["-m", "pip", "install", "--quiet", "--requirement"])
+                .arg(&needs)
+                .status()?;
+            ensure!(installed.success(), "celery cannot be installed");
+        }
+        Ok(python)
+    };
+    INSTALLED
+        .get_or_init(|| install().map_err(|reason| format!("{reason:#}")))
+        .clone()
+        .map_err(anyhow::Error::msg)
 }
 
 /// A running worker. Dropping it kills it.

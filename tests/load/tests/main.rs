@@ -68,6 +68,13 @@ fn a_drain_counts_every_job_with_and_without_an_intent() {
 }
 
 #[test]
+fn the_row_beside_celery_counts_every_job() {
+    let figures = short_run("celery");
+    assert_eq!(measures(&figures, JOBS), ["jobs/s"]);
+    assert!(value(&figures, "jobs/s") > 0.0);
+}
+
+#[test]
 fn both_ways_of_enqueueing_are_measured() {
     let figures = short_run("enqueue");
     assert_eq!(measures(&figures, JOBS).len(), 6);

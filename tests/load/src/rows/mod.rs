@@ -3,6 +3,7 @@
 mod accept;
 mod backlog;
 mod burst;
+mod celery;
 mod checks;
 mod commands;
 mod drain;
@@ -24,6 +25,7 @@ pub type Measure = fn(&Arguments, Durability) -> Result<Vec<Figure>>;
 /// Every row, in the order of the table.
 pub const ALL: &[(&str, Measure)] = &[
     ("drain", drain::measure),
+    ("celery", celery::measure),
     ("enqueue", enqueue::measure),
     ("memory", memory::measure),
     ("commands", commands::measure),
