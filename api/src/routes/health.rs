@@ -15,7 +15,7 @@ pub(super) async fn alive() -> Json<Value> {
     Json(json!({"data": {"status": "ok"}}))
 }
 
-/// 503 while the process ends, or when a store does not answer; says which.
+/// 503 while the process starts or ends, or when a store does not answer; says which.
 pub(super) async fn ready(State(state): State<ApiState>) -> Result<Json<Value>, ApiError> {
     if state.draining.is_cancelled() {
         return Err(ApiError::Unavailable {
@@ -23,6 +23,8 @@ pub(super) async fn ready(State(state): State<ApiState>) -> Result<Json<Value>, 
             details: None,
         });
     }
+    // Until then whatever needs the time is refused.
+    state.now()?;
     let limit = state.settings.ready_timeout();
     let (jobs, assets) = tokio::join!(
         ask("job_store", limit, state.jobs.ready()),

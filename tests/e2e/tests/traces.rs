@@ -104,11 +104,8 @@ async fn traced(
         let has = |name: &str| spans.iter().any(|span| span.name.contains(name));
         let has_media = spans.iter().any(|span| span.attributes.contains_key("media.output.url"));
         let is_whole = has("POST /api/v1/media/jobs") && has("process deliver") && has_media;
-        if is_whole
-            && spans
-                .iter()
-                .all(|span| span.parent == CALLER_SPAN || spans.iter().any(|s| s.id == span.parent))
-        {
+        let is_there = |id: &String| id == CALLER_SPAN || spans.iter().any(|span| span.id == *id);
+        if is_whole && spans.iter().all(|span| is_there(&span.parent) && span.links.iter().all(is_there)) {
             return spans;
         }
         assert!(

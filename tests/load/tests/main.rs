@@ -188,5 +188,5 @@ fn every_span_of_a_traced_drain_arrives() {
 fn an_unknown_row_is_refused_with_the_names_of_all() {
     let output = Command::new(env!("CARGO_BIN_EXE_atelier-load")).arg("dance").output().unwrap();
     assert!(!output.status.success());
-    assert!(String::from_utf8_lossy(&output.stderr).contains("drain, enqueue"));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("drain, celery, enqueue"));
 }
