@@ -1,13 +1,14 @@
 //! The api's process: the one file of this crate that names adapters.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context;
 use atelier_domain::callback::CallbackSettings;
 use atelier_domain::catalogue::CatalogueSettings;
 use atelier_domain::foreign::Exceptions;
 use atelier_domain::policy::Policy;
-use atelier_domain::ports::Telemetry;
+use atelier_domain::ports::{Telemetry, TimeSource as _};
 use atelier_providers::{ProviderSettings, Registry};
 use atelier_redis_store::{
     Redis, RedisCostBook, RedisJobStore, RedisPauses, RedisSpool, RedisStoreSettings, preflight,
@@ -110,6 +111,7 @@ pub async fn run(
             outcome
         }
     });
+    time_or_a_second(&redis).await;
     serve(listener, router(state), stop, settings.shutdown.grace()).await;
     end.cancel();
     assets.close().await;
@@ -117,4 +119,16 @@ pub async fn run(
     checked.await??;
     info!("api ended");
     Ok(())
+}
+
+/// Waits for the common time. A Redis that answers tells it within milliseconds, and whoever calls at once need not be
+/// refused; without one the api answers all the same, with 503.
+async fn time_or_a_second(redis: &Redis) {
+    let time = redis.time();
+    let known = async {
+        while !time.is_common() {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    };
+    let _ = tokio::time::timeout(Duration::from_secs(1), known).await;
 }

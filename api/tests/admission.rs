@@ -311,6 +311,7 @@ async fn nothing_is_accepted_until_the_common_time_is_known() {
     let api = Api::default();
     api.store.time_is_unknown.store(true, Ordering::SeqCst);
     api.post(JOBS, &image()).await.refused(503, "unavailable");
+    api.get("/readyz").await.refused(503, "unavailable");
     assert!(api.store.jobs().is_empty());
     api.store.time_is_unknown.store(false, Ordering::SeqCst);
     assert_eq!(api.post(JOBS, &image()).await.status, 201);
