@@ -12,7 +12,7 @@ use crate::{pauses, script};
 /// Ids looked at in one script: bounds how long Redis is busy with one call.
 const WINDOW: i64 = 500;
 /// Keys that one `SCAN` walks over.
-pub(super) const SCAN_COUNT: u32 = 1_000;
+const SCAN_COUNT: u32 = 1_000;
 /// Rest after each call, which takes Redis about a millisecond: jobs go first, a repair has minutes.
 pub(super) const REST: Duration = Duration::from_millis(5);
 
@@ -44,17 +44,7 @@ async fn repair_shard(shard: &Shard, stop: &CancellationToken, repaired: &mut Re
     let pattern = shard.keys.all_indexes();
     let mut cursor = 0u64;
     loop {
-        let (next, indexes): (u64, Vec<String>) = twice(|| async {
-            redis::cmd("SCAN")
-                .arg(cursor)
-                .arg("MATCH")
-                .arg(&pattern)
-                .arg("COUNT")
-                .arg(SCAN_COUNT)
-                .query_async(&mut shard.commands())
-                .await
-        })
-        .await?;
+        let (next, indexes) = scan(shard, &pattern, cursor).await?;
         for index in indexes {
             repaired.indexes += 1;
             match shard.keys.pause_of(&index) {
@@ -72,6 +62,21 @@ async fn repair_shard(shard: &Shard, stop: &CancellationToken, repaired: &mut Re
         }
         tokio::time::sleep(REST).await;
     }
+}
+
+/// One step of a walk over the keys that match: where the next one begins, 0 at the end, and what was found.
+pub(super) async fn scan(shard: &Shard, pattern: &str, cursor: u64) -> RedisResult<(u64, Vec<String>)> {
+    twice(|| async {
+        redis::cmd("SCAN")
+            .arg(cursor)
+            .arg("MATCH")
+            .arg(pattern)
+            .arg("COUNT")
+            .arg(SCAN_COUNT)
+            .query_async(&mut shard.commands())
+            .await
+    })
+    .await
 }
 
 async fn repair_index(

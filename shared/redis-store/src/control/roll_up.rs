@@ -9,7 +9,7 @@ use atelier_domain::ids::WorkspaceId;
 use redis::RedisResult;
 use tokio_util::sync::CancellationToken;
 
-use super::repair::{REST, SCAN_COUNT};
+use super::repair::{REST, scan};
 use crate::connect::{Redis, Shard, twice};
 use crate::costs::{Figures, add, folded, parts};
 use crate::script;
@@ -77,17 +77,7 @@ async fn find(
     let pattern = shard.keys.all_costs_of_days();
     let mut cursor = 0u64;
     while !stop.is_cancelled() {
-        let (next, keys): (u64, Vec<String>) = twice(|| async {
-            redis::cmd("SCAN")
-                .arg(cursor)
-                .arg("MATCH")
-                .arg(&pattern)
-                .arg("COUNT")
-                .arg(SCAN_COUNT)
-                .query_async(&mut shard.commands())
-                .await
-        })
-        .await?;
+        let (next, keys) = scan(shard, &pattern, cursor).await?;
         let read = |key: &String| {
             let (workspace, day) = key.strip_prefix(pattern.trim_end_matches('*'))?.rsplit_once(':')?;
             Some((workspace.parse().ok()?, day.parse().ok()?))

@@ -206,10 +206,11 @@ impl Reader {
             let is_poison = job.deliveries > self.engine.policy.retry.max_deliveries;
             let place = Place { _slot: slot, _suspect: held };
             let claim = RedisClaim::new(self.engine.clone(), job, claimed.source, extent, place);
-            let now = self.engine.shard.time.now();
             if is_poison {
                 claim.end_as_poison().await;
-            } else if let Some(pause) = pauses.iter().find(|pause| pause.holds(claim.job(), now)) {
+            } else if let Some(pause) =
+                pauses.iter().find(|pause| pause.holds(claim.job(), self.engine.shard.time.now()))
+            {
                 // Not waited for: a long line of held jobs is written in batches, and others wait behind it.
                 let pause = pause.clone();
                 tokio::spawn(async move { claim.park(&pause).await });
