@@ -22,4 +22,4 @@ pub use large_bodies::LargeBodies;
 pub use routes::router;
 pub use serve::serve;
 pub use settings::ApiSettings;
-pub use state::ApiState;
+pub use state::{ApiParts, ApiState};

@@ -10,7 +10,7 @@ fn main() -> ExitCode {
     main_of("atelier-api", |program, settings: program::Settings| {
         let bucket = settings.s3.bucket.clone();
         let (telemetry, shutdown) = (settings.telemetry.clone(), settings.shutdown.clone());
-        program.run(Some(&bucket), &telemetry, &shutdown, |telemetry, shutdown| {
+        program.run(None, Some(&bucket), &telemetry, &shutdown, |telemetry, shutdown| {
             program::run(settings, Arc::new(telemetry), shutdown)
         })
     })

@@ -21,7 +21,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 
-use crate::{ApiSettings, ApiState, LargeBodies, router, serve};
+use crate::{ApiParts, ApiSettings, ApiState, LargeBodies, router, serve};
 
 /// Everything an api can be told.
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -81,7 +81,7 @@ pub async fn run(
     let listener = TcpListener::bind(settings.api.listen)
         .await
         .with_context(|| format!("cannot listen on {}", settings.api.listen))?;
-    let state = ApiState {
+    let state = ApiState::new(ApiParts {
         jobs: Arc::new(jobs),
         pauses: Arc::new(RedisPauses::new(redis.clone())),
         costs: Arc::new(RedisCostBook::new(redis.clone())),
@@ -98,7 +98,7 @@ pub async fn run(
         exceptions: Arc::new(settings.allow_hosts),
         settings: Arc::new(settings.api),
         draining: stop.clone(),
-    };
+    });
     info!(listen = %listener.local_addr()?, "api started");
     // The api answers while Redis is away (503), so that its health can be asked; an unsafe Redis ends it.
     let checked = tokio::spawn({

@@ -1,5 +1,6 @@
 //! What the handlers share.
 
+use std::ops::Deref;
 use std::sync::Arc;
 
 use atelier_domain::Timestamp;
@@ -17,9 +18,27 @@ use crate::keys::ApiKeys;
 use crate::large_bodies::LargeBodies;
 use crate::settings::ApiSettings;
 
-/// Everything a request needs. Cheap to clone.
+/// [`ApiParts`], shared: layers and handlers each take a clone, several in every request.
 #[derive(Clone)]
-pub struct ApiState {
+pub struct ApiState(Arc<ApiParts>);
+
+impl ApiState {
+    /// Of these parts.
+    pub fn new(parts: ApiParts) -> Self {
+        Self(Arc::new(parts))
+    }
+}
+
+impl Deref for ApiState {
+    type Target = ApiParts;
+
+    fn deref(&self) -> &ApiParts {
+        &self.0
+    }
+}
+
+/// Everything a request needs.
+pub struct ApiParts {
     /// Where jobs are kept.
     pub jobs: Arc<dyn JobStore>,
     /// What is held back.

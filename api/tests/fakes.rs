@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use atelier_api::{ApiKeys, ApiSettings, ApiState, LargeBodies, router};
+use atelier_api::{ApiKeys, ApiParts, ApiSettings, ApiState, LargeBodies, router};
 use atelier_domain::asset::{Asset, MediaFacts};
 use atelier_domain::callback::CallbackSettings;
 use atelier_domain::catalogue::Catalogue;
@@ -454,7 +454,7 @@ impl Api {
         let draining = CancellationToken::new();
         let two = || ApiKeys::new([("acme-key", "acme"), ("beta-key", "beta")]).unwrap();
         let keys = if settings.api_keys.is_empty() { two() } else { settings.api_keys.clone() };
-        let state = ApiState {
+        let state = ApiState::new(ApiParts {
             jobs: store.clone(),
             pauses: store.clone(),
             costs: store.clone(),
@@ -471,7 +471,7 @@ impl Api {
             exceptions: Arc::new(Exceptions::new(["127.0.0.1:8090".to_owned()])),
             settings: Arc::new(settings),
             draining: draining.clone(),
-        };
+        });
         Self { store, telemetry, draining, router: router(state) }
     }
 

@@ -8,8 +8,9 @@ use atelier_runtime::main_of;
 
 fn main() -> ExitCode {
     main_of("atelier-poller", |program, settings: program::Settings| {
+        let threads = Some(settings.poller.threads);
         let (telemetry, shutdown) = (settings.telemetry.clone(), settings.shutdown.clone());
-        program.run(None, &telemetry, &shutdown, |telemetry, shutdown| {
+        program.run(threads, None, &telemetry, &shutdown, |telemetry, shutdown| {
             program::run(settings, Arc::new(telemetry), shutdown)
         })
     })

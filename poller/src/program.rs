@@ -60,8 +60,10 @@ impl atelier_runtime::settings::Settings for Settings {
         problems.within_all("redis", self.redis.problems());
         problems.within_all("catalogue", self.catalogue.problems());
         problems.within("poller", |problems| {
-            if self.poller.checks == 0 {
-                problems.report("checks", "0 would check nothing", "at least 1 would be right");
+            for (name, value) in [("threads", self.poller.threads), ("checks", self.poller.checks)] {
+                if value == 0 {
+                    problems.report(name, "0 would check nothing", "at least 1 would be right");
+                }
             }
         });
     }

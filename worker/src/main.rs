@@ -9,8 +9,9 @@ use atelier_worker::program;
 fn main() -> ExitCode {
     main_of("atelier-worker", |program, settings: program::Settings| {
         let bucket = settings.s3.bucket.clone();
+        let threads = Some(settings.worker.threads);
         let (telemetry, shutdown) = (settings.telemetry.clone(), settings.shutdown.clone());
-        program.run(Some(&bucket), &telemetry, &shutdown, |telemetry, shutdown| {
+        program.run(threads, Some(&bucket), &telemetry, &shutdown, |telemetry, shutdown| {
             program::run(settings, Arc::new(telemetry), shutdown)
         })
     })

@@ -11,6 +11,8 @@ use serde::Deserialize;
 pub struct WorkerSettings {
     /// Where `/healthz` and `/readyz` answer. `0.0.0.0:8081`.
     pub listen: SocketAddr,
+    /// Threads that steps share. 1: a second one costs more than it gives, and more cores are for more processes.
+    pub threads: usize,
     /// Paid calls at once. 32: a call mostly waits for its provider.
     pub submit: usize,
     /// Deliveries at once. 4: each may hold two parts of an upload, which bounds the process' memory.
@@ -21,7 +23,8 @@ pub struct WorkerSettings {
 
 impl Default for WorkerSettings {
     fn default() -> Self {
-        Self { listen: SocketAddr::from((Ipv4Addr::UNSPECIFIED, 8081)), submit: 32, deliver: 4, other: 4 }
+        let listen = SocketAddr::from((Ipv4Addr::UNSPECIFIED, 8081));
+        Self { listen, threads: 1, submit: 32, deliver: 4, other: 4 }
     }
 }
 
@@ -37,7 +40,7 @@ impl WorkerSettings {
 
     /// The settings that are 0, by name.
     pub fn zeros(&self) -> impl Iterator<Item = &'static str> {
-        [("submit", self.submit), ("deliver", self.deliver), ("other", self.other)]
+        [("threads", self.threads), ("submit", self.submit), ("deliver", self.deliver), ("other", self.other)]
             .into_iter()
             .filter(|(_, value)| *value == 0)
             .map(|(name, _)| name)

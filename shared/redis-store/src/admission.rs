@@ -6,14 +6,18 @@ use std::sync::Arc;
 
 use atelier_domain::ids::JobId;
 use atelier_domain::ports::{Admission, Idempotency, NewJob, StoreUnavailable};
+use futures::future::BoxFuture;
+use futures::{FutureExt, StreamExt};
 use redis::AsyncCommands;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::connect::{Redis, Shard, twice};
 use crate::{keys, lanes, record, script, settle};
 
-/// Most jobs in one script of a bulk: what they take is a few milliseconds of Redis.
-const BULK: usize = 500;
+/// Most jobs in one script of a bulk: what they take is about a millisecond of Redis.
+const BULK: usize = 128;
+/// Scripts of a bulk that are under way at once: the next is written while Redis works on the one before.
+const UNDER_WAY: usize = 2;
 /// Most requests joined into one script: none of them waits for much more than its own job.
 const JOINED: usize = 64;
 
@@ -36,18 +40,20 @@ pub(crate) async fn admit_many(redis: &Redis, new: &[NewJob]) -> Vec<Outcome> {
     for (place, job) in new.iter().enumerate() {
         of_shards.entry(redis.of_job(&job.job.id).keys.number()).or_default().push((place, job));
     }
-    for jobs in of_shards.values() {
-        for batch in jobs.chunks(BULK) {
-            let admitted = admit_batch(redis, batch).await.map_err(Arc::new);
-            let mut admitted = admitted.map(Vec::into_iter);
-            for (place, _) in batch {
-                let outcome = match &mut admitted {
-                    Ok(outcomes) => outcomes.next(),
-                    Err(reason) => Some(Err(unavailable(Shared(reason.clone())))),
-                };
-                if let Some(slot) = outcomes.get_mut(*place) {
-                    *slot = outcome;
-                }
+    let mut batches: Vec<BoxFuture<'_, _>> = Vec::new();
+    for batch in of_shards.values().flat_map(|jobs| jobs.chunks(BULK)) {
+        batches.push(async move { (batch, admit_batch(redis, batch).await) }.boxed());
+    }
+    let mut admitting = futures::stream::iter(batches).buffer_unordered(UNDER_WAY);
+    while let Some((batch, admitted)) = admitting.next().await {
+        let mut admitted = admitted.map(Vec::into_iter).map_err(Arc::new);
+        for (place, _) in batch {
+            let outcome = match &mut admitted {
+                Ok(outcomes) => outcomes.next(),
+                Err(reason) => Some(Err(unavailable(Shared(reason.clone())))),
+            };
+            if let Some(slot) = outcomes.get_mut(*place) {
+                *slot = outcome;
             }
         }
     }

@@ -10,6 +10,8 @@ use atelier_domain::job::{Epoch, Job};
 use atelier_domain::pause::PauseScope;
 use atelier_domain::ports::Next;
 use atelier_domain::state::State;
+use futures::StreamExt;
+use futures::stream::FuturesUnordered;
 use redis::{RedisError, RedisResult};
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
@@ -22,6 +24,9 @@ use crate::{costs, record, script};
 
 /// Most verdicts in one script. `XDEL` of more entries in old blocks can hold Redis for milliseconds.
 const BATCH: usize = 128;
+/// Scripts of verdicts that are under way at once: Redis has the next one when it is done with one. A job is never in
+/// both, as its holder waits for one verdict before it gives another.
+const UNDER_WAY: usize = 2;
 
 /// Where the message of a claim is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -259,9 +264,15 @@ impl Settler {
 }
 
 async fn run(shard: Shard, mut inbox: mpsc::Receiver<Waiting>, give_up: CancellationToken) {
-    let mut batch = Vec::with_capacity(BATCH);
-    while let Some(first) = inbox.recv().await {
-        batch.push(first);
+    let mut under_way = FuturesUnordered::new();
+    loop {
+        let first = tokio::select! {
+            biased;
+            Some(()) = under_way.next() => continue,
+            first = inbox.recv(), if under_way.len() < UNDER_WAY => first,
+        };
+        let Some(first) = first else { break };
+        let mut batch = vec![first];
         // Steps that end together end in one script: let those that run now come first. Alone, this costs nothing.
         tokio::task::yield_now().await;
         while batch.len() < BATCH
@@ -269,31 +280,29 @@ async fn run(shard: Shard, mut inbox: mpsc::Receiver<Waiting>, give_up: Cancella
         {
             batch.push(more);
         }
-        let (verdicts, answers): (Vec<_>, Vec<_>) = batch.drain(..).unzip();
-        let mut backoff = Backoff::default();
-        let written = loop {
-            match send(&shard, &verdicts).await {
-                Ok(written) => break Some(written),
-                Err(error) => {
-                    log_failure(&error, verdicts.len());
-                    if !backoff.wait(&give_up).await {
-                        break None;
-                    }
-                }
-            }
-        };
-        match written {
-            Some(written) => {
-                for (answer, written) in answers.into_iter().zip(written) {
-                    let _ = answer.send(Some(written));
-                }
-            }
-            None => {
-                for answer in answers {
-                    let _ = answer.send(None);
+        under_way.push(deliver(&shard, batch, &give_up));
+    }
+    while under_way.next().await.is_some() {}
+}
+
+/// Sends a batch until Redis has it, or the process gives up, and tells those who wait.
+async fn deliver(shard: &Shard, batch: Vec<Waiting>, give_up: &CancellationToken) {
+    let (verdicts, answers): (Vec<_>, Vec<_>) = batch.into_iter().unzip();
+    let mut backoff = Backoff::default();
+    let written = loop {
+        match send(shard, &verdicts).await {
+            Ok(written) => break written,
+            Err(error) => {
+                log_failure(&error, verdicts.len());
+                if !backoff.wait(give_up).await {
+                    break Vec::new();
                 }
             }
         }
+    };
+    let mut written = written.into_iter();
+    for answer in answers {
+        let _ = answer.send(written.next());
     }
 }
 

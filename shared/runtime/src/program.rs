@@ -50,9 +50,11 @@ pub fn main_of<T: Settings>(name: &'static str, run: impl FnOnce(Program, T) -> 
 }
 
 impl Program {
-    /// Sets up telemetry and signals and runs `work` to its end. The exit code is 0 when it ended well.
+    /// Sets up telemetry and signals and runs `work` to its end, on `threads` threads, or as many as there are cores.
+    /// The exit code is 0 when it ended well.
     pub fn run<F, E>(
         self,
+        threads: Option<usize>,
         bucket: Option<&str>,
         telemetry: &TelemetrySettings,
         shutdown: &ShutdownSettings,
@@ -68,7 +70,11 @@ impl Program {
             Err(error) => return complain(&format!("{}: {}", self.name, chain(&error))),
         };
         process::install_panic_hook();
-        let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        let mut builder = tokio::runtime::Builder::new_multi_thread();
+        if let Some(threads) = threads {
+            builder.worker_threads(threads.max(1));
+        }
+        let runtime = match builder.enable_all().build() {
             Ok(runtime) => runtime,
             Err(error) => return complain(&format!("{}: no runtime: {error}", self.name)),
         };

@@ -191,8 +191,8 @@ pub fn redis() -> Result<Redis> {
     Ok(Redis::open(settings)?)
 }
 
-/// Runs until it is killed.
-#[tokio::main(flavor = "multi_thread", worker_threads = 2)]
+/// Runs until it is killed, on one thread, as the programs do.
+#[tokio::main(flavor = "multi_thread", worker_threads = 1)]
 pub async fn run(words: &[String]) -> Result<()> {
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     let (mode, interval_ms, address) = match words.as_slice() {

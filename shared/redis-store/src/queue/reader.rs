@@ -27,6 +27,8 @@ const STARVED_AFTER: Duration = Duration::from_millis(100);
 /// What the readers of all shards of one queue share: the places where steps run.
 pub(crate) struct Places {
     slots: Arc<Semaphore>,
+    /// Most steps claimed at once: half of the slots, so that Redis claims some while others run.
+    fetch: usize,
     /// One redelivered step at a time: if it ends the process again, no other suspect shares the blame.
     suspects: Arc<Semaphore>,
     readers: usize,
@@ -37,6 +39,7 @@ impl Places {
     pub(crate) fn new(slots: usize, readers: usize) -> Self {
         Self {
             slots: Arc::new(Semaphore::new(slots)),
+            fetch: slots.div_ceil(2).clamp(1, FETCH),
             suspects: Arc::new(Semaphore::new(1)),
             readers,
             starved: Notify::new(),
@@ -166,7 +169,7 @@ impl Reader {
         // Steps that were settled together free their slots together: a fuller fetch is a cheaper one.
         tokio::task::yield_now().await;
         let mut places = vec![first];
-        while places.len() < FETCH {
+        while places.len() < self.places.fetch {
             match self.places.slots.clone().try_acquire_owned() {
                 Ok(slot) => places.push(slot),
                 Err(_) => break,
