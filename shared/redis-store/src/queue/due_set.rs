@@ -27,6 +27,8 @@ pub(crate) struct DueSet {
     state: State,
     alarm: Alarm,
     next_in: Option<Duration>,
+    /// What the server's clock said last, and when that was heard.
+    heard: Option<(f64, Instant)>,
     adopt_at: Option<Instant>,
 }
 
@@ -43,7 +45,7 @@ impl DueSet {
         };
         let adopt_at = (step == Step::Deliver).then(Instant::now);
         let alarm = Alarm::new(shard.clone(), wake);
-        Some(Self { shard: shard.clone(), key, source, state, alarm, next_in: None, adopt_at })
+        Some(Self { shard: shard.clone(), key, source, state, alarm, next_in: None, heard: None, adopt_at })
     }
 
     /// Takes up to `count` members that are due.
@@ -56,12 +58,15 @@ impl DueSet {
             .arg(count)
             .arg(lease_us)
             .arg(if may_take_suspect { "1" } else { "0" })
-            .arg(record::letter(self.state).to_string());
+            .arg(record::letter(self.state).to_string())
+            .arg(self.answer_is_late_at());
         let reply: Vec<Value> = self.shard.run(&call).await?;
         let mut values = reply.into_iter();
         let suspects: i64 = values.next().map(i64::from_redis_value).transpose()?.unwrap_or(0);
         let (now, next) = (values.next().unwrap_or(Value::Nil), values.next().unwrap_or(Value::Nil));
         self.next_in = time_to(&now, &next);
+        let now_us = String::from_redis_value(now).ok().and_then(|text| text.parse().ok());
+        self.heard = now_us.map(|now_us| (now_us, Instant::now()));
         let mut fetched = Fetched { has_suspects: suspects > 0, ..Fetched::default() };
         while let (Some(id), Some(record)) = (values.next(), values.next()) {
             fetched.claimed.push(Claimed {
@@ -71,6 +76,15 @@ impl DueSet {
             });
         }
         Ok(fetched)
+    }
+
+    /// When this side gives up, by the server's clock, in microseconds; nothing until that has told its time. By the
+    /// clock of this very server: each answer brings its reading along, so a step of the clock costs one call.
+    fn answer_is_late_at(&self) -> String {
+        self.heard.map_or_else(String::new, |(now_us, heard)| {
+            let wait = heard.elapsed() + self.shard.settings.command_timeout();
+            format!("{:.0}", now_us + wait.as_secs_f64() * 1e6)
+        })
     }
 
     /// Waits until a member may be due, at most `longest`, or until asked to leave.

@@ -1,13 +1,17 @@
 -- Claims what is due in a set that is a lease queue: a taken member stays with its lease's end as score.
 -- KEYS 1 due set: of checks, or of deliveries
 -- ARGV 1 prefix, 2 count, 3 lease_us, 4 suspects (1 = one that was already redelivered may be taken), 5 the state that
---   a job must have
+--   a job must have, 6 until when who asks waits for the answer ('' = it is not known): later nothing is taken, as nobody
+--   would learn of it, and it would count as a delivery without a verdict
 -- Gives {suspects left, now_us, score of the next member or '', id, record, id, record, ...}, records as they were before
 local p, count, lease_us, state = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), ARGV[5]
 local may_take_suspect, suspects_left = ARGV[4] == '1', 0
 local name = string.sub(KEYS[1], -1)
 local now = now_us()
 local out = {0, digits(now), ''}
+if ARGV[6] and now > (tonumber(ARGV[6]) or math.huge) then
+  return out
+end
 
 -- What was due longest comes first: leases that have ended. Then what stands before all times.
 local due = redis.call('ZRANGE', KEYS[1], 0, digits(now), 'BYSCORE', 'LIMIT', 0, count)
