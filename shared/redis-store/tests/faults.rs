@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use atelier_domain::Timestamp;
 use atelier_domain::error::ErrorCode;
 use atelier_domain::operation::Step;
 use atelier_domain::ports::{Admission, JobStore, NewJob};
@@ -92,4 +93,33 @@ async fn workers_that_start_before_redis_wait_for_it() {
     fixture.admit_many(5, "a fox").await;
     fixture.assert_all_ended(5, State::Succeeded).await;
     process.stop().await;
+}
+
+/// A server that was busy runs what was asked of it meanwhile when it goes on, although nobody waits for it any more.
+#[tokio::test]
+async fn nothing_is_taken_for_a_caller_who_has_given_up() {
+    let fixture = Fixture::start().await;
+    let process = fixture.process(&[Step::Submit], 1, Arc::new(PretendedWork::new(&fixture)));
+    let ids = fixture.admit_many(1, "a fox").await;
+    let id = ids.first().unwrap();
+    wait_for("a check that is due", || async {
+        let job = fixture.job(id).await;
+        job.state == State::Awaiting && job.due_at.is_some_and(|due| due < Timestamp::now())
+    })
+    .await;
+    process.stop().await;
+    let take = redis::Script::new(concat!(
+        include_str!("../src/scripts/common.lua"),
+        include_str!("../src/scripts/take.lua")
+    ));
+    let mut raw = redis::Client::open(fixture.server.url()).unwrap().get_connection().unwrap();
+    let mut taken = |until_us: &str| {
+        let mut call = take.key("{q0}:c");
+        call.arg("{q0}:").arg(10).arg(1_000_000).arg("0").arg("a").arg(until_us);
+        call.invoke::<Vec<redis::Value>>(&mut raw).unwrap().len() / 2 - 1
+    };
+    assert_eq!(taken("1"), 0, "who asked has given up long ago");
+    assert_eq!(fixture.job(id).await.deliveries, 0);
+    assert_eq!(taken(""), 1, "the time of the server is not known yet");
+    assert_eq!(fixture.job(id).await.deliveries, 1);
 }
