@@ -1,6 +1,7 @@
 //! Errors as the caller sees them: `{"error": {"code", "message", "details"?}}`.
 
 use std::error::Error as StdError;
+use std::time::Duration;
 
 use atelier_domain::error::chain;
 use atelier_domain::ports::StoreUnavailable;
@@ -27,6 +28,10 @@ pub(crate) enum ApiError {
     Invalid { problems: Vec<FieldError> },
     /// No key, or an unknown one.
     Unauthorized { message: &'static str },
+    /// The key does not have the right.
+    Forbidden { message: String },
+    /// The key asks too often.
+    TooManyRequests { message: String, wait: Duration },
     /// Not there, or not for this workspace; the two look the same.
     NotFound { message: String },
     /// Something behind the api does not answer. Nothing was accepted.
@@ -53,6 +58,8 @@ impl ApiError {
             },
             other @ (Self::BadRequest { .. }
             | Self::Unauthorized { .. }
+            | Self::Forbidden { .. }
+            | Self::TooManyRequests { .. }
             | Self::NotFound { .. }
             | Self::Unavailable { .. }
             | Self::Internal) => other,
@@ -68,7 +75,9 @@ impl ApiError {
             }
             Self::Invalid { problems } => (spelled_out(&problems), Some(json!({"fields": problems}))),
             Self::Unauthorized { message } => (message.to_owned(), None),
-            Self::NotFound { message } => (message, None),
+            Self::Forbidden { message }
+            | Self::TooManyRequests { message, .. }
+            | Self::NotFound { message } => (message, None),
             Self::Internal => ("a fault of this service; it has been recorded".to_owned(), None),
         };
         ErrorBody { code, message, details }
@@ -76,6 +85,14 @@ impl ApiError {
 
     pub(crate) fn no_job() -> Self {
         Self::NotFound { message: "there is no such job in this workspace".to_owned() }
+    }
+
+    pub(crate) fn no_credential() -> Self {
+        Self::NotFound { message: "there is no such credential in this workspace".to_owned() }
+    }
+
+    pub(crate) fn no_api_key() -> Self {
+        Self::NotFound { message: "there is no such API key in this workspace".to_owned() }
     }
 
     pub(crate) fn no_asset() -> Self {
@@ -104,6 +121,8 @@ impl ApiError {
         match self {
             Self::BadRequest { .. } | Self::Invalid { .. } => StatusCode::BAD_REQUEST,
             Self::Unauthorized { .. } => StatusCode::UNAUTHORIZED,
+            Self::Forbidden { .. } => StatusCode::FORBIDDEN,
+            Self::TooManyRequests { .. } => StatusCode::TOO_MANY_REQUESTS,
             Self::NotFound { .. } => StatusCode::NOT_FOUND,
             Self::Unavailable { .. } => StatusCode::SERVICE_UNAVAILABLE,
             Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
@@ -114,6 +133,8 @@ impl ApiError {
         match self {
             Self::BadRequest { .. } | Self::Invalid { .. } => "bad_request",
             Self::Unauthorized { .. } => "unauthorized",
+            Self::Forbidden { .. } => "forbidden",
+            Self::TooManyRequests { .. } => "rate_limited",
             Self::NotFound { .. } => "not_found",
             Self::Unavailable { .. } => "unavailable",
             Self::Internal => "internal",
@@ -140,12 +161,22 @@ impl From<StoreUnavailable> for ApiError {
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
         let status = self.status();
+        let wait = match &self {
+            Self::TooManyRequests { wait, .. } => Some(wait.as_secs_f64().ceil().max(1.0)),
+            Self::Unavailable { .. } => Some(1.0),
+            Self::BadRequest { .. }
+            | Self::Invalid { .. }
+            | Self::Unauthorized { .. }
+            | Self::Forbidden { .. }
+            | Self::NotFound { .. }
+            | Self::Internal => None,
+        };
         let mut response = (status, Json(Envelope { error: self.into_body() })).into_response();
         if status == StatusCode::UNAUTHORIZED {
             response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
-        if status == StatusCode::SERVICE_UNAVAILABLE {
-            response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
+        if let Some(seconds) = wait {
+            response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds as u64));
         }
         response
     }

@@ -4,6 +4,7 @@ mod attached;
 mod body;
 mod caller;
 mod costs;
+mod figures;
 mod id;
 mod query;
 
@@ -11,7 +12,8 @@ pub use attached::RawFile;
 pub(crate) use attached::take_inline;
 pub use body::read_body_pieces;
 pub(crate) use body::{BatchBody, JobBody};
-pub(crate) use caller::{Caller, Recognized};
+pub(crate) use caller::{Caller, KeyHolder, Recognized};
 pub(crate) use costs::CostQuery;
+pub(crate) use figures::{DaysQuery, StudioQuery, SummaryQuery};
 pub(crate) use id::PathId;
-pub(crate) use query::{ListQuery, ModelQuery, WaitQuery};
+pub(crate) use query::{ListQuery, ModelQuery, PageQuery, WaitQuery};

@@ -1,4 +1,4 @@
-//! API keys. Only their digests are kept, so that neither a log nor a core dump of the settings shows one.
+//! API keys of the settings. Only their digests are kept, so that neither a log nor a core dump of the settings shows one.
 
 use std::fmt;
 use std::sync::Arc;
@@ -107,14 +107,14 @@ impl ApiKeys {
         self.0.is_empty()
     }
 
-    /// The workspace of a key. Looks at every entry in full, so that the time tells nothing.
-    pub(crate) fn workspace_of(&self, key: &str) -> Option<&WorkspaceId> {
+    /// The place of a key in the list, and its workspace. Looks at every entry in full, so that the time tells nothing.
+    pub(crate) fn find(&self, key: &str) -> Option<(usize, &WorkspaceId)> {
         let given = digest(key);
         let mut found = None;
-        for (known, workspace) in self.0.iter() {
+        for (place, (known, workspace)) in self.0.iter().enumerate() {
             let difference = known.iter().zip(&given).fold(0u8, |sum, (a, b)| sum | (a ^ b));
             if std::hint::black_box(difference) == 0 {
-                found = Some(workspace);
+                found = Some((place, workspace));
             }
         }
         found
@@ -189,7 +189,7 @@ mod tests {
     use super::*;
 
     fn name_of(keys: &ApiKeys, key: &str) -> Option<String> {
-        keys.workspace_of(key).map(ToString::to_string)
+        keys.find(key).map(|(_, workspace)| workspace.to_string())
     }
 
     #[test]

@@ -2,8 +2,11 @@
 //! no Redis; `main.rs` passes the adapters in.
 //!
 //! Rules that hold for every answer: it is JSON, also for an unknown route, a wrong method, a broken body and a panic;
-//! its status is one of 200, 201, 400, 401, 404, 500 and 503, because the published clients repeat any other 4xx.
+//! its status is one of 200, 201, 204, 400, 401, 403, 404, 429, 500 and 503, because the published clients repeat any other
+//! 4xx.
 
+mod commands;
+mod door;
 mod error;
 mod extract;
 mod keys;
@@ -16,6 +19,7 @@ mod settings;
 mod state;
 mod wire;
 
+pub use commands::commands;
 pub use extract::{RawFile, read_body_pieces};
 pub use keys::{ApiKeys, ApiKeysError};
 pub use large_bodies::LargeBodies;

@@ -9,13 +9,15 @@ use atelier_domain::catalogue::CatalogueSettings;
 use atelier_domain::foreign::Exceptions;
 use atelier_domain::policy::Policy;
 use atelier_domain::ports::{Telemetry, TimeSource as _};
-use atelier_providers::{ProviderSettings, Registry};
+use atelier_providers::{ProviderKeyCheck, ProviderSettings, Registry};
 use atelier_redis_store::{
-    Redis, RedisCostBook, RedisJobStore, RedisPauses, RedisSpool, RedisStoreSettings, preflight,
+    Redis, RedisCostBook, RedisDocuments, RedisJobStore, RedisPauses, RedisSpool, RedisStoreSettings,
+    preflight,
 };
 use atelier_runtime::settings::{CONFIGURATION_PAGE, Problems, ShutdownSettings, TelemetrySettings};
 use atelier_runtime::shutdown::Shutdown;
 use atelier_s3_store::{S3Settings, S3Store};
+use atelier_vault::{Vault, VaultSettings, keep_resealed};
 use serde::Deserialize;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -45,6 +47,8 @@ pub struct Settings {
     pub callbacks: CallbackSettings,
     /// `host:port` of inputs that are taken although they are not public. For development only.
     pub allow_hosts: Exceptions,
+    /// What stored secrets are sealed with.
+    pub vault: VaultSettings,
     /// The api itself.
     pub api: ApiSettings,
 }
@@ -56,6 +60,7 @@ impl atelier_runtime::settings::Settings for Settings {
         problems.within_all("policy", self.policy.problems());
         problems.within_all("callbacks", self.callbacks.problems());
         problems.within_all("catalogue", self.catalogue.problems());
+        problems.within_all("vault", self.vault.problems());
         for problem in self.providers.problems() {
             problems.report("providers", problem, CONFIGURATION_PAGE);
         }
@@ -78,6 +83,8 @@ pub async fn run(
     let stop = shutdown.token();
     let end = CancellationToken::new();
     let (jobs, listening) = RedisJobStore::start(redis.clone(), end.clone());
+    let documents = Arc::new(RedisDocuments::new(redis.clone()));
+    let vault = Arc::new(Vault::new(&settings.vault));
     let listener = TcpListener::bind(settings.api.listen)
         .await
         .with_context(|| format!("cannot listen on {}", settings.api.listen))?;
@@ -91,6 +98,9 @@ pub async fn run(
         catalogue: Arc::new(settings.catalogue.load()?),
         callbacks: settings.callbacks.addresses(),
         judge: Arc::new(Registry::new(&settings.providers, Exceptions::default())?),
+        key_check: Arc::new(ProviderKeyCheck::new(&settings.providers)?),
+        documents: documents.clone(),
+        sealing: vault.clone(),
         spool: Arc::new(RedisSpool::new(redis.clone(), end.clone())),
         policy: Arc::new(settings.policy),
         large_bodies: LargeBodies::new(settings.api.large_bodies_bytes),
@@ -112,10 +122,12 @@ pub async fn run(
         }
     });
     time_or_a_second(&redis).await;
+    let resealing = tokio::spawn(keep_resealed(documents, vault, Arc::new(redis.time()), end.clone()));
     serve(listener, router(state), stop, settings.shutdown.grace()).await;
     end.cancel();
     assets.close().await;
     let _ = listening.await;
+    resealing.await?;
     checked.await??;
     info!("api ended");
     Ok(())

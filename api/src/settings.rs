@@ -17,7 +17,13 @@ pub struct ApiSettings {
     pub listen: SocketAddr,
     /// API keys and the workspace each belongs to, see [`ApiKeys`]. None.
     pub api_keys: ApiKeys,
-    /// Workspaces whose keys may pause the jobs of all. None.
+    /// For how long a stored key is known without looking again, in milliseconds. 5000: a revoked key lets nobody in
+    /// after that, and a request costs no look-up of its own.
+    pub key_cache_ms: u64,
+    /// Requests that one key may make a second, each api process counting for itself; 0 for any number. 0: whoever asks
+    /// is a service of the same house, and a key may have a limit of its own.
+    pub rate_per_s: u32,
+    /// Workspaces whose keys may pause the jobs of all, make keys for others, and see how secrets are sealed. None.
     pub operators: BTreeSet<WorkspaceId>,
     /// Largest request body, in bytes. 1 MiB: the longest text a provider speaks is 40,000 characters.
     pub body_limit_bytes: usize,
@@ -44,6 +50,8 @@ impl Default for ApiSettings {
         Self {
             listen: SocketAddr::from((Ipv4Addr::UNSPECIFIED, 8080)),
             api_keys: ApiKeys::default(),
+            key_cache_ms: 5_000,
+            rate_per_s: 0,
             operators: BTreeSet::new(),
             body_limit_bytes: 1024 * 1024,
             attachment_limit_bytes: 20 * 1024 * 1024,
@@ -66,6 +74,8 @@ impl ApiSettings {
                 problems.push((key, format!("is {value}; {min} to {max} would be right")));
             }
         };
+        within("key_cache_ms", self.key_cache_ms, 0, 300_000);
+        within("rate_per_s", u64::from(self.rate_per_s), 0, 1_000_000);
         within("body_limit_bytes", self.body_limit_bytes as u64, 1_024, 64 * 1024 * 1024);
         within("attachment_limit_bytes", self.attachment_limit_bytes as u64, 1_024, 512 * 1024 * 1024);
         let one =

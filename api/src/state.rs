@@ -9,10 +9,12 @@ use atelier_domain::catalogue::Catalogue;
 use atelier_domain::foreign::Exceptions;
 use atelier_domain::policy::Policy;
 use atelier_domain::ports::{
-    AssetStore, Callbacks, CostBook, JobStore, Pauses, Spool, Telemetry, TimeSource,
+    AssetStore, Callbacks, CostBook, Documents, JobStore, KeyCheck, Pauses, Spool, Telemetry, TimeSource,
 };
+use atelier_domain::seal::Sealing;
 use tokio_util::sync::CancellationToken;
 
+use crate::door::Door;
 use crate::error::ApiError;
 use crate::keys::ApiKeys;
 use crate::large_bodies::LargeBodies;
@@ -20,12 +22,23 @@ use crate::settings::ApiSettings;
 
 /// [`ApiParts`], shared: layers and handlers each take a clone, several in every request.
 #[derive(Clone)]
-pub struct ApiState(Arc<ApiParts>);
+pub struct ApiState(Arc<Shared>);
+
+struct Shared {
+    parts: ApiParts,
+    door: Door,
+}
 
 impl ApiState {
     /// Of these parts.
     pub fn new(parts: ApiParts) -> Self {
-        Self(Arc::new(parts))
+        let door = Door::new(&parts.settings);
+        Self(Arc::new(Shared { parts, door }))
+    }
+
+    /// Knows who comes.
+    pub(crate) fn door(&self) -> &Door {
+        &self.0.door
     }
 }
 
@@ -33,7 +46,7 @@ impl Deref for ApiState {
     type Target = ApiParts;
 
     fn deref(&self) -> &ApiParts {
-        &self.0
+        &self.0.parts
     }
 }
 
@@ -63,8 +76,14 @@ pub struct ApiParts {
     pub policy: Arc<Policy>,
     /// Memory for large bodies.
     pub large_bodies: LargeBodies,
-    /// Who may ask.
+    /// Who may ask, by the settings.
     pub keys: ApiKeys,
+    /// Who else may ask, and the credentials.
+    pub documents: Arc<dyn Documents>,
+    /// Seals credentials.
+    pub sealing: Arc<dyn Sealing>,
+    /// Asks providers whether a key is good.
+    pub key_check: Arc<dyn KeyCheck>,
     /// Hosts that inputs may come from although they are not public. Empty in production.
     pub exceptions: Arc<Exceptions>,
     /// Limits and defaults.

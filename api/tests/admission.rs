@@ -85,7 +85,7 @@ async fn a_bad_request_names_its_field_and_admits_nothing() {
         ("config", json!({"duration": "5"}), "config.duration"),
         ("config", json!({"ratio": "2:1"}), "config.ratio"),
         ("credential_id", json!("cred-1"), "credential_id"),
-        ("credential_id", json!("x".repeat(65)), "credential_id"),
+        ("credential_id", json!("0ujtsYcgvSTl8PAuAdqWYSMnLOv"), "credential_id"),
         ("webhook_url", json!("https://example.com/"), "webhook_url"),
         ("idempotency_key", json!(""), "idempotency_key"),
         ("idempotency_key", json!("x".repeat(256)), "idempotency_key"),

@@ -8,17 +8,21 @@
 )]
 
 mod admission;
+mod api_keys;
 mod auth;
 mod batch;
 mod callbacks;
 mod costs;
+mod credentials;
 mod doubts;
 mod fakes;
 mod inputs;
 mod logs;
+mod memory_documents;
 mod models;
 mod pauses;
 mod reading;
 mod serving;
 mod settings;
+mod studio;
 mod surface;

@@ -13,13 +13,13 @@ use atelier_domain::ports::{JobStore, StepHandler, Telemetry};
 use atelier_domain::secret::Secret;
 use atelier_providers::{ProviderSettings, Registry};
 use atelier_redis_store::{
-    Clock, ControlQueue, Redis, RedisJobStore, RedisSpool, RedisStoreSettings, RunnerOptions, preflight,
-    run_queue,
+    Clock, ControlQueue, Redis, RedisDocuments, RedisJobStore, RedisSpool, RedisStoreSettings, RunnerOptions,
+    preflight, run_queue,
 };
 use atelier_runtime::health::Health;
 use atelier_runtime::settings::{CONFIGURATION_PAGE, Problems, ShutdownSettings, TelemetrySettings};
 use atelier_runtime::shutdown::Shutdown;
-use atelier_vault::Keyring;
+use atelier_vault::{Keyring, StoredCredentials, VaultSettings};
 use serde::Deserialize;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -42,8 +42,10 @@ pub struct Settings {
     pub telemetry: TelemetrySettings,
     /// How long the end may take.
     pub shutdown: ShutdownSettings,
-    /// Keys by provider.
+    /// Keys by provider, for workspaces that have stored none.
     pub provider_keys: BTreeMap<Provider, Secret<String>>,
+    /// What stored secrets are sealed with.
+    pub vault: VaultSettings,
     /// What the operator changes of the catalogue.
     pub catalogue: CatalogueSettings,
     /// How much is done at once.
@@ -59,6 +61,7 @@ impl atelier_runtime::settings::Settings for Settings {
         }
         problems.within_all("redis", self.redis.problems());
         problems.within_all("catalogue", self.catalogue.problems());
+        problems.within_all("vault", self.vault.problems());
         problems.within("poller", |problems| {
             for (name, value) in [("threads", self.poller.threads), ("checks", self.poller.checks)] {
                 if value == 0 {
@@ -85,7 +88,11 @@ pub async fn run(
     let poller: Arc<dyn StepHandler> = Arc::new(Poller {
         policy: policy.clone(),
         providers: Arc::new(Registry::new(&settings.providers, Exceptions::default())?),
-        credentials: Arc::new(Keyring::new(settings.provider_keys)),
+        credentials: Arc::new(StoredCredentials::new(
+            Arc::new(RedisDocuments::new(redis.clone())),
+            &settings.vault,
+            Keyring::new(settings.provider_keys),
+        )),
         spool: Arc::new(RedisSpool::new(redis.clone(), end.clone())),
         time: Arc::new(redis.time()),
         telemetry: telemetry.clone(),

@@ -7,7 +7,7 @@ use atelier_runtime::main_of;
 use atelier_worker::program;
 
 fn main() -> ExitCode {
-    main_of("atelier-worker", |program, settings: program::Settings| {
+    main_of("atelier-worker", &[], |program, settings: program::Settings| {
         let bucket = settings.s3.bucket.clone();
         let threads = Some(settings.worker.threads);
         let (telemetry, shutdown) = (settings.telemetry.clone(), settings.shutdown.clone());

@@ -14,14 +14,14 @@ use atelier_domain::ports::{AssetStore, JobStore, StepHandler, Telemetry};
 use atelier_domain::secret::Secret;
 use atelier_providers::{FetchSettings, GuardedFetcher, ProviderSettings, Registry};
 use atelier_redis_store::{
-    ControlOptions, Redis, RedisJobStore, RedisSpool, RedisStoreSettings, RunnerOptions, preflight,
-    run_control, run_queue,
+    ControlOptions, Redis, RedisDocuments, RedisJobStore, RedisSpool, RedisStoreSettings, RunnerOptions,
+    preflight, run_control, run_queue,
 };
 use atelier_runtime::health::Health;
 use atelier_runtime::settings::{CONFIGURATION_PAGE, Problems, ShutdownSettings, TelemetrySettings};
 use atelier_runtime::shutdown::Shutdown;
 use atelier_s3_store::{S3Settings, S3Store};
-use atelier_vault::Keyring;
+use atelier_vault::{Keyring, StoredCredentials, VaultSettings};
 use serde::Deserialize;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
@@ -49,8 +49,10 @@ pub struct Settings {
     pub telemetry: TelemetrySettings,
     /// How long the end may take.
     pub shutdown: ShutdownSettings,
-    /// Keys by provider.
+    /// Keys by provider, for workspaces that have stored none.
     pub provider_keys: BTreeMap<Provider, Secret<String>>,
+    /// What stored secrets are sealed with.
+    pub vault: VaultSettings,
     /// `host:port` of files that may be read although they are not public. For development only.
     pub allow_hosts: Exceptions,
     /// What the operator changes of the catalogue.
@@ -71,6 +73,7 @@ impl atelier_runtime::settings::Settings for Settings {
         problems.within_all("redis", self.redis.problems());
         problems.within_all("callbacks", self.callbacks.problems());
         problems.within_all("catalogue", self.catalogue.problems());
+        problems.within_all("vault", self.vault.problems());
         problems.within("worker", |problems| {
             for name in self.worker.zeros() {
                 problems.report(name, "0 would do nothing", "at least 1 would be right");
@@ -100,7 +103,11 @@ pub async fn run(
     let worker: Arc<dyn StepHandler> = Arc::new(Worker {
         policy: policy.clone(),
         providers: Arc::new(Registry::new(&settings.providers, settings.allow_hosts.clone())?),
-        credentials: Arc::new(Keyring::new(settings.provider_keys)),
+        credentials: Arc::new(StoredCredentials::new(
+            Arc::new(RedisDocuments::new(redis.clone())),
+            &settings.vault,
+            Keyring::new(settings.provider_keys),
+        )),
         fetcher: Arc::new(GuardedFetcher::new(settings.fetch, settings.allow_hosts.clone())?),
         assets: Arc::new(assets.clone()),
         spool: Arc::new(RedisSpool::new(redis.clone(), end.clone())),

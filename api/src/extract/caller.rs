@@ -3,16 +3,21 @@
 use std::sync::{Arc, OnceLock};
 
 use atelier_domain::ids::WorkspaceId;
-use axum::extract::FromRequestParts;
+use axum::extract::{FromRequestParts, MatchedPath};
 use http::HeaderMap;
 use http::header::AUTHORIZATION;
 use http::request::Parts;
 
+use crate::door::Visitor;
 use crate::error::ApiError;
+use crate::routes::right_of;
 use crate::state::ApiState;
 
-/// The workspace of the caller's key.
+/// The workspace of the caller's key, which has the right that the route needs.
 pub(crate) struct Caller(pub WorkspaceId);
+
+/// The same, with all that is known of the key.
+pub(crate) struct KeyHolder(pub Visitor);
 
 /// Where the workspace is left for the log line of the request.
 #[derive(Clone, Default)]
@@ -22,18 +27,22 @@ impl FromRequestParts<ApiState> for Caller {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, state: &ApiState) -> Result<Self, ApiError> {
-        let Some(key) = key_of(&parts.headers) else {
-            return Err(ApiError::Unauthorized {
-                message: "an API key is needed: `X-API-Key: <key>` or `Authorization: Bearer <key>`",
-            });
-        };
-        let Some(workspace) = state.keys.workspace_of(key) else {
-            return Err(ApiError::Unauthorized { message: "the API key is not known" });
-        };
+        let KeyHolder(visitor) = KeyHolder::from_request_parts(parts, state).await?;
+        Ok(Self(visitor.workspace))
+    }
+}
+
+impl FromRequestParts<ApiState> for KeyHolder {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &ApiState) -> Result<Self, ApiError> {
+        let route = parts.extensions.get::<MatchedPath>().map_or("", MatchedPath::as_str);
+        let right = right_of(route, &parts.method);
+        let visitor = state.visitor(key_of(&parts.headers), right).await?;
         if let Some(recognized) = parts.extensions.get::<Recognized>() {
-            recognized.0.get_or_init(|| workspace.clone());
+            recognized.0.get_or_init(|| visitor.workspace.clone());
         }
-        Ok(Self(workspace.clone()))
+        Ok(Self(visitor))
     }
 }
 

@@ -34,7 +34,7 @@ impl FromRequestParts<ApiState> for CostQuery {
     }
 }
 
-fn read(pairs: &[(String, String)], today: Date) -> Result<CostQuery, Vec<FieldError>> {
+pub(super) fn read(pairs: &[(String, String)], today: Date) -> Result<CostQuery, Vec<FieldError>> {
     let mut problems = Vec::new();
     let (mut from, mut to) = (None, None);
     let mut by = vec![CostKey::Provider, CostKey::Model];

@@ -5,9 +5,11 @@ use std::str::FromStr;
 use axum::extract::{FromRequestParts, Path};
 use http::request::Parts;
 
+use atelier_domain::ids::{AssetId, DocumentId, IdError, JobId};
+
 use crate::error::ApiError;
+use crate::routes::credentials::Credentialed;
 use crate::state::ApiState;
-use atelier_domain::ids::{AssetId, JobId};
 
 /// An id. A text that is none is as unknown as an id that nothing has: 404.
 pub(crate) struct PathId<T>(pub T);
@@ -26,6 +28,26 @@ impl Identifies for JobId {
 impl Identifies for AssetId {
     fn unknown() -> ApiError {
         ApiError::no_asset()
+    }
+}
+
+impl Identifies for DocumentId {
+    fn unknown() -> ApiError {
+        ApiError::no_api_key()
+    }
+}
+
+impl FromStr for Credentialed {
+    type Err = IdError;
+
+    fn from_str(text: &str) -> Result<Self, IdError> {
+        text.parse().map(Self)
+    }
+}
+
+impl Identifies for Credentialed {
+    fn unknown() -> ApiError {
+        ApiError::no_credential()
     }
 }
 

@@ -13,8 +13,8 @@ use http::request::Parts;
 use crate::error::ApiError;
 use crate::state::ApiState;
 
-const DEFAULT_LIMIT: u32 = 20;
-const MAX_LIMIT: u32 = 100;
+pub(super) const DEFAULT_LIMIT: u32 = 20;
+pub(super) const MAX_LIMIT: u32 = 100;
 
 /// Which jobs to list.
 pub(crate) struct ListQuery(pub JobFilter);
@@ -40,6 +40,31 @@ impl FromRequestParts<ApiState> for ModelQuery {
                 "provider" => query.provider = word(&name, &text, Provider::from_str, &mut problems),
                 "operation" => query.operation = word(&name, &text, Operation::parse, &mut problems),
                 _ => problems.push(unknown(&name, &["provider", "operation"])),
+            }
+        }
+        if problems.is_empty() { Ok(query) } else { Err(ApiError::fields(&problems)) }
+    }
+}
+
+/// Which page of a list.
+pub(crate) struct PageQuery {
+    /// From 1.
+    pub(crate) page: u32,
+    /// 1 to 100.
+    pub(crate) limit: u32,
+}
+
+impl FromRequestParts<ApiState> for PageQuery {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, _: &ApiState) -> Result<Self, ApiError> {
+        let mut query = Self { page: 1, limit: DEFAULT_LIMIT };
+        let mut problems = Vec::new();
+        for (name, text) in pairs(parts)? {
+            match name.as_str() {
+                "page" => query.page = clamped(&text, 1, u32::MAX).unwrap_or(1),
+                "limit" => query.limit = clamped(&text, 1, MAX_LIMIT).unwrap_or(DEFAULT_LIMIT),
+                _ => problems.push(unknown(&name, &["page", "limit"])),
             }
         }
         if problems.is_empty() { Ok(query) } else { Err(ApiError::fields(&problems)) }
@@ -108,7 +133,7 @@ pub(super) fn pairs(parts: &Parts) -> Result<Vec<(String, String)>, ApiError> {
 }
 
 /// A number within the range. `None` for what is no whole number at all.
-fn clamped(text: &str, min: u32, max: u32) -> Option<u32> {
+pub(super) fn clamped(text: &str, min: u32, max: u32) -> Option<u32> {
     let number: i128 = text.trim().parse().ok()?;
     u32::try_from(number.clamp(i128::from(min), i128::from(max))).ok()
 }
@@ -120,7 +145,7 @@ fn status(text: &str) -> Result<State, String> {
 }
 
 /// `parse` explains itself with "one of ... was expected".
-fn word<T>(
+pub(super) fn word<T>(
     name: &str,
     text: &str,
     parse: impl Fn(&str) -> Result<T, String>,

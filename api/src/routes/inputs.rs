@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 
 use atelier_domain::Timestamp;
 use atelier_domain::asset::{extension_of, staged_key_prefix};
-use atelier_domain::ids::{AssetId, WorkspaceId};
+use atelier_domain::credential::Credential;
+use atelier_domain::ids::{AssetId, DocumentId, WorkspaceId};
 use atelier_domain::job::{Input, StagedInput};
-use atelier_domain::ports::{ByteStream, ExpectedContent, NewObject, PutError};
+use atelier_domain::ports::{ByteStream, DocumentKind, ExpectedContent, NewObject, PutError};
 use atelier_domain::request::{self, Attachment, FieldError, ParsedRequest};
 use bytes::Bytes;
 
@@ -103,6 +104,27 @@ pub(super) async fn check_assets(
         }
     }
     if problems.is_empty() { Ok(()) } else { Err(ApiError::fields(&problems)) }
+}
+
+/// Checks the credential that the request names.
+pub(super) async fn check_credential(
+    state: &ApiState,
+    workspace: &WorkspaceId,
+    parsed: &ParsedRequest,
+) -> Result<(), ApiError> {
+    let Some(id) = &parsed.spec.credential_id else { return Ok(()) };
+    let unknown = || {
+        let expected = "the id of a credential of this workspace, or null for its default of the provider";
+        ApiError::fields(&[FieldError::new("credential_id", "is not known", expected)])
+    };
+    let id: DocumentId = id.parse().map_err(|_| unknown())?;
+    let found = state.documents.document(DocumentKind::Credential, workspace, &id).await?;
+    let credential: Credential = serde_json::from_str(&found.ok_or_else(unknown)?.json)
+        .map_err(|cause| ApiError::unavailable("the credential", &cause))?;
+    match request::check_credential(parsed.spec.provider, credential.r#type) {
+        None => Ok(()),
+        Some(problem) => Err(ApiError::fields(&[problem])),
+    }
 }
 
 fn object(key_prefix: String, claimed_type: Option<String>, bytes: &Bytes) -> NewObject {

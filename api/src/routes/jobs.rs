@@ -102,6 +102,7 @@ pub(super) async fn read(
     };
     let parsed = request::parse(&value, &context).map_err(|problems| ApiError::fields(&problems))?;
     inputs::check_assets(state, workspace, &parsed).await?;
+    inputs::check_credential(state, workspace, &parsed).await?;
     inputs::stage(state, looked, workspace, now).await?;
     Ok(parsed)
 }
@@ -173,7 +174,8 @@ async fn admit(
     }
 }
 
-async fn wait_for(
+/// The job as soon as it ends, or as it is when the wait is over.
+pub(super) async fn wait_for(
     state: &ApiState,
     workspace: &WorkspaceId,
     id: &JobId,

@@ -1,8 +1,10 @@
-//! `atelier-dev demo [--keep]`: the whole service on this machine, doing one job of each kind.
+//! `atelier-dev demo [--keep]`: the whole service on this machine, doing one job of each kind. `atelier-dev serve FOLDER`:
+//! the same service on free ports for the tests of clients, until it is told to stop.
 
 mod curls;
 mod demo;
 mod progress;
+mod serve;
 mod table;
 mod traces;
 
@@ -35,14 +37,14 @@ fn main() -> ExitCode {
 
 fn run() -> Result<ExitCode> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let keep = match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
-        ["demo"] => false,
-        ["demo", "--keep"] => true,
-        _ => bail!("usage: atelier-dev demo [--keep]"),
-    };
     process::install_crypto();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    runtime.block_on(demo(keep))
+    match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        ["demo"] => runtime.block_on(demo(false)),
+        ["demo", "--keep"] => runtime.block_on(demo(true)),
+        ["serve", folder] => runtime.block_on(serve::serve(Path::new(folder))),
+        _ => bail!("usage: atelier-dev demo [--keep] | serve FOLDER"),
+    }
 }
 
 async fn demo(keep: bool) -> Result<ExitCode> {

@@ -1,8 +1,10 @@
 //! Everything in one process, wired as the three programs wire themselves.
 
 use std::collections::BTreeMap;
+use std::io::Write as _;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
-use std::path::PathBuf;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,6 +23,7 @@ use atelier_runtime::settings::ShutdownSettings;
 use atelier_runtime::shutdown::Shutdown;
 use atelier_s3_store::{S3Settings, S3Store};
 use atelier_simulator::{Simulator, Timing};
+use atelier_vault::{MasterKeys, VaultSettings, new_master_key};
 use tokio::task::JoinSet;
 
 use crate::embedded_s3::{self, EmbeddedS3, EmbeddedS3Options};
@@ -171,6 +174,7 @@ impl Surroundings {
         };
         let providers = simulated(&simulator, options);
         let provider_keys = keys(options);
+        let vault = vault(&options.folder)?;
         let shutdown = ShutdownSettings { grace_ms: 5_000 };
         Ok(Self {
             api: atelier_api::program::Settings {
@@ -182,6 +186,7 @@ impl Surroundings {
                 policy: options.policy.clone(),
                 catalogue: options.catalogue.clone(),
                 callbacks: callbacks.clone(),
+                vault: vault.clone(),
                 api: atelier_api::ApiSettings {
                     listen: api,
                     api_keys: ApiKeys::new([(options.key.as_str(), WORKSPACE)])?,
@@ -199,6 +204,7 @@ impl Surroundings {
                 allow_hosts,
                 catalogue: options.catalogue.clone(),
                 callbacks,
+                vault: vault.clone(),
                 worker: atelier_worker::settings::WorkerSettings {
                     listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
                     ..atelier_worker::settings::WorkerSettings::default()
@@ -212,6 +218,7 @@ impl Surroundings {
                 shutdown,
                 provider_keys,
                 catalogue: options.catalogue.clone(),
+                vault,
                 poller: atelier_poller::settings::PollerSettings {
                     listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
                     ..atelier_poller::settings::PollerSettings::default()
@@ -230,6 +237,24 @@ impl Surroundings {
         self.s3.stop().await;
         drop(self.redis);
     }
+}
+
+/// The vault of a folder: its master key stays there, as what it has sealed does.
+fn vault(folder: &Path) -> Result<VaultSettings> {
+    let file = folder.join("master-keys");
+    if !file.exists() {
+        let mut options = std::fs::OpenOptions::new();
+        options.create_new(true).write(true).mode(0o600);
+        let mut file = options.open(&file).with_context(|| format!("cannot make {}", file.display()))?;
+        writeln!(file, "dev={}", new_master_key())?;
+    }
+    let text = std::fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))?;
+    Ok(VaultSettings {
+        master_keys: MasterKeys::from_text(&text)?,
+        // Somebody tries it out: a changed key counts at once.
+        cache_ms: Some(100),
+        ..VaultSettings::default()
+    })
 }
 
 /// The whole stack, running.

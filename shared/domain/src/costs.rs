@@ -32,6 +32,8 @@ pub struct Sums {
     pub unpriced: i64,
     /// What all of them have cost, in millionths of a dollar.
     pub micro_usd: i64,
+    /// How long those that ended well took from their first paid call to their end, in milliseconds.
+    pub run_ms: i64,
 }
 
 /// The sums of one day, provider, operation and model.
@@ -95,6 +97,7 @@ impl AddAssign for Sums {
         self.cancelled = self.cancelled.saturating_add(other.cancelled);
         self.unpriced = self.unpriced.saturating_add(other.unpriced);
         self.micro_usd = self.micro_usd.saturating_add(other.micro_usd);
+        self.run_ms = self.run_ms.saturating_add(other.run_ms);
     }
 }
 
@@ -141,7 +144,18 @@ pub fn entry(before: &Job, after: &Job) -> Option<Sums> {
     let (paid_before, unpriced_before) = if is_end { (0, 0) } else { charge(before, 0) };
     sums.micro_usd = paid - paid_before;
     sums.unpriced = unpriced - unpriced_before;
+    if sums.succeeded == 1 {
+        sums.run_ms = run_ms(after);
+    }
     (!sums.is_empty()).then_some(sums)
+}
+
+/// How long a job took, at most a year: a clock that is wrong by more is no measure.
+fn run_ms(job: &Job) -> i64 {
+    const MOST_MS: i64 = 366 * DAY_S * 1000;
+    let body = &job.body;
+    let times = body.started_at.zip(body.completed_at);
+    times.map_or(0, |(from, to)| (to.as_millisecond() - from.as_millisecond()).clamp(0, MOST_MS))
 }
 
 /// What a job has cost, and 1 where nobody knows. The best figure that there is for one call, and the estimate for each

@@ -94,9 +94,21 @@ ksuid_id! {
     /// One stored asset. See [`AssetId::of`].
     AssetId
 }
+ksuid_id! {
+    /// One document of a workspace, such as an API key or a credential.
+    DocumentId
+}
 
 impl JobId {
     /// A new id with this [`JobId::spread`]; all else is as random as in any other.
+    pub fn with_spread(spread: u16) -> Self {
+        let drawn = Ksuid::now(None);
+        Self(with_spread(drawn.timestamp_raw(), drawn.payload(), spread))
+    }
+}
+
+impl DocumentId {
+    /// A new id with this [`DocumentId::spread`]; all else is as random as in any other.
     pub fn with_spread(spread: u16) -> Self {
         let drawn = Ksuid::now(None);
         Self(with_spread(drawn.timestamp_raw(), drawn.payload(), spread))

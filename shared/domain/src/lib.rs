@@ -3,10 +3,12 @@
 //! Everything here is a value or a pure decision. There is no clock and no network, and no randomness but that of a
 //! fresh id: callers pass `now` and jitter in. Adapters implement the traits of [`ports`]; nothing points out of this crate.
 
+pub mod access;
 pub mod asset;
 pub mod callback;
 pub mod catalogue;
 pub mod costs;
+pub mod credential;
 pub mod error;
 pub mod foreign;
 pub mod ids;
@@ -19,6 +21,7 @@ pub mod pause;
 pub mod policy;
 pub mod ports;
 pub mod request;
+pub mod seal;
 pub mod secret;
 pub mod state;
 pub mod trace;

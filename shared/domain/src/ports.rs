@@ -5,6 +5,8 @@ mod assets;
 mod callbacks;
 mod claims;
 mod costs;
+mod credentials;
+mod documents;
 mod jobs;
 mod pauses;
 mod providers;
@@ -22,6 +24,8 @@ pub use assets::{AssetStore, ExpectedContent, NewObject, PutError, StoredObject}
 pub use callbacks::{Callback, CallbackRefusal, CallbackRequest, Callbacks, News};
 pub use claims::{Claim, ClaimError, Next, StepHandler};
 pub use costs::CostBook;
+pub use credentials::{KeyCheck, KeyVerdict};
+pub use documents::{Created, Document, DocumentKind, DocumentMark, Documents, Labelling, PageOf};
 pub use jobs::{
     Admission, Among, CancelOutcome, Idempotency, JobFilter, JobStore, NewJob, Page, StoreUnavailable,
 };

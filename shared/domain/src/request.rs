@@ -1,8 +1,10 @@
 //! Reading a caller's request: JSON in, a [`JobSpec`] or every problem of it out. Nothing is ignored silently: a field
 //! that is not known, or not served yet, is a problem.
 
+mod access;
 mod attachment;
 mod batch;
+mod credential;
 mod fields;
 mod input;
 mod nearest;
@@ -10,6 +12,7 @@ mod operator;
 mod options;
 mod pause;
 mod problem;
+mod studio;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -21,6 +24,7 @@ use sha2::{Digest, Sha256};
 use crate::Timestamp;
 use crate::catalogue::{Catalogue, Chosen, Model, PromptRule, Unserved};
 use crate::foreign::Exceptions;
+use crate::ids::DocumentId;
 use crate::job::{Input, JobSpec};
 use crate::money::Cost;
 use crate::operation::{OnUnknownOutcome, Operation, Priority, Provider};
@@ -28,13 +32,18 @@ use crate::operation::{OnUnknownOutcome, Operation, Priority, Provider};
 use fields::Fields;
 use problem::Problems;
 
+pub use access::{NewApiKey, parse_new_key};
 pub use attachment::Attachment;
 pub use batch::{BATCH_LIMIT, parse_batch};
+pub use credential::{
+    CredentialChange, NewCredential, check_credential, parse_credential_change, parse_new_credential,
+};
 pub use input::check_input_asset;
 pub use nearest::nearest;
 pub use operator::{SELECTION_LIMIT, Selection, parse_resolution, parse_selection};
 pub use pause::{Asker, parse_pause};
 pub use problem::FieldError;
+pub use studio::{media_type, parse_generate};
 
 /// The fields of a request, in the order of the documentation.
 pub const FIELDS: &[&str] = &[
@@ -128,6 +137,7 @@ pub fn parse(body: &Value, context: &RequestContext<'_>) -> Result<ParsedRequest
     let files = input::take_files(&mut fields, model, &mut config, context);
     refuse_unused_attachments(&mut fields, &input, &files, context);
     refuse_what_is_not_served(&mut fields);
+    let credential_id = read_credential(&mut fields);
     let idempotency_key = read_idempotency_key(&mut fields, context.idempotency_header);
     let priority =
         fields.word("priority", str::parse::<Priority>, Priority::expected).unwrap_or(Priority::Normal);
@@ -156,7 +166,7 @@ pub fn parse(body: &Value, context: &RequestContext<'_>) -> Result<ParsedRequest
         input,
         files,
         config,
-        credential_id: None,
+        credential_id: credential_id.map(String::from),
         priority,
         run_at,
         start_deadline: later(start_from, Duration::from_secs(deadline_s)),
@@ -258,22 +268,20 @@ fn refuse_what_is_not_served(fields: &mut Fields<'_, '_>) {
             "null; ask for the job with `?wait=25` instead",
         );
     }
-    if let Some(id) = fields.text("credential_id") {
-        let length = id.chars().count();
-        if length > 64 {
-            fields.push(
-                "credential_id",
-                format!("has {length} characters"),
-                "at most 64 characters, or null",
-            );
-        } else {
-            fields.push(
-                "credential_id",
-                "is given, but stored credentials are not available yet",
-                "null: the workspace's key for the provider is used",
-            );
-        }
+}
+
+/// The id of a stored credential; whether it is there and fits the provider is asked later.
+fn read_credential(fields: &mut Fields<'_, '_>) -> Option<DocumentId> {
+    let text = fields.text("credential_id")?;
+    let id = text.parse().ok();
+    if id.is_none() {
+        fields.push(
+            "credential_id",
+            format!("is {}", problem::quoted(text)),
+            "the id of a credential of this workspace, or null for its default of the provider",
+        );
     }
+    id
 }
 
 fn read_idempotency_key(fields: &mut Fields<'_, '_>, header: Option<&str>) -> Option<String> {

@@ -84,6 +84,11 @@ impl Flavour {
     }
 }
 
+/// Where the Agents API is.
+pub(crate) fn agents_endpoint(options: &LumaOptions, endpoint: &Endpoint) -> Endpoint {
+    endpoint.beside(options.agents_base_url.as_ref(), BASE_URL, AGENTS_BASE_URL)
+}
+
 /// The protocol of Luma.
 pub(crate) struct Luma {
     options: LumaOptions,
@@ -97,9 +102,7 @@ impl Luma {
     fn endpoint(&self, spec: &JobSpec, endpoint: &Endpoint) -> Endpoint {
         match Flavour::of(&spec.model) {
             Flavour::Dream => endpoint.clone(),
-            Flavour::Agents => {
-                endpoint.beside(self.options.agents_base_url.as_ref(), BASE_URL, AGENTS_BASE_URL)
-            }
+            Flavour::Agents => agents_endpoint(&self.options, endpoint),
         }
     }
 

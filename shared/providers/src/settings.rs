@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use atelier_domain::credential::LlmProvider;
 use atelier_domain::operation::Provider;
 use serde::{Deserialize, Deserializer};
 use url::Url;
@@ -40,6 +41,17 @@ pub struct ProviderSettings {
     pub pika: EndpointSettings<PikaOptions>,
     /// Luma.
     pub luma: EndpointSettings<LumaOptions>,
+    /// Providers of language models, by the words of credentials (`openai`, `together_ai`). Each is at its own host.
+    pub llm: BTreeMap<LlmProvider, LlmSettings>,
+}
+
+/// Where one provider of language models is.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct LlmSettings {
+    /// Another host, with the path that comes before `models`: a gateway, a simulator. The provider's own when absent.
+    #[serde(deserialize_with = "web_url")]
+    pub base_url: Option<Url>,
 }
 
 /// Where one provider is, how long to wait for it, and what is particular to it.

@@ -155,13 +155,9 @@ impl Redis {
 
     /// An id for a job that comes with this idempotency key, or with none. Key and job are looked at by one script.
     pub(crate) fn new_job_id(&self, workspace: &WorkspaceId, key: Option<&str>) -> JobId {
-        let count = u16::try_from(self.shards.len()).unwrap_or(u16::MAX);
         match key {
-            Some(key) if count > 1 => {
-                let wanted = keys::spread_of_key(workspace, key) % count;
-                // Any number that names the same shard, so that ids stay as random as they can be.
-                let rounds = (u16::MAX - wanted) / count;
-                JobId::with_spread(wanted + count * rand::rng().random_range(0..=rounds))
+            Some(key) if self.shards.len() > 1 => {
+                JobId::with_spread(self.any_spread_like(keys::spread_of_key(workspace, key)))
             }
             Some(_) | None => JobId::new(),
         }
@@ -171,6 +167,11 @@ impl Redis {
     pub(crate) fn fits(&self, id: &JobId, workspace: &WorkspaceId, key: &str) -> bool {
         let of_key = self.shard(keys::spread_of_key(workspace, key));
         of_key.keys.number() == self.of_job(id).keys.number()
+    }
+
+    /// The shard of this number of an id.
+    pub(crate) fn of_spread(&self, spread: u16) -> &Shard {
+        self.shard(spread)
     }
 
     #[expect(

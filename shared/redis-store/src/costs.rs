@@ -8,6 +8,7 @@
 //! | `S`, `F`, `C` | jobs that succeeded, failed, were cancelled |
 //! | `u` | millionths of a dollar |
 //! | `n` | jobs whose cost nobody knows |
+//! | `t` | milliseconds that the jobs that succeeded took |
 //!
 //! The day is that of the shard's server, so that nobody with a wrong clock can write into a day that is folded.
 
@@ -39,10 +40,11 @@ pub(crate) fn word(before: &Job, after: &Job, kept_s: u64) -> Option<String> {
         _ => "",
     };
     Some(format!(
-        "${}|{kept_s}|{ending}|{}|{}|{}|{}|{}",
+        "${}|{kept_s}|{ending}|{}|{}|{}|{}|{}|{}",
         after.body.workspace_id,
         sums.micro_usd,
         sums.unpriced,
+        sums.run_ms,
         spec.provider,
         spec.operation,
         quoted(&spec.model)
@@ -86,6 +88,7 @@ fn costs_of(day: Date, figures: &Figures) -> Vec<DayCost> {
             "C" => &mut sums.cancelled,
             "u" => &mut sums.micro_usd,
             "n" => &mut sums.unpriced,
+            "t" => &mut sums.run_ms,
             _ => continue,
         };
         *place = place.saturating_add(*amount);

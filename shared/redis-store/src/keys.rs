@@ -21,6 +21,10 @@
 //! | `{q0}:h:<job>` | string | a callback has made the job's check due | `retention_s` |
 //! | `{q0}:m:<workspace>:<day>` | hash | what its jobs that ended on a day have cost, see `costs.rs`; days are counted since 1970 | until rolled up, two days later, at most `costs_retention_days` |
 //! | `{q0}:y:<workspace>:<yyyy-mm>` | hash | day -> the costs of all shards as JSON; in one shard | `costs_retention_days` after its last day |
+//! | `{q0}:o:<kind>:<document>` | hash | a document of a workspace, such as an API key (`k`) or a credential (`c`), see `documents.rs` | until removed |
+//! | `{q0}:ox:<kind>:<workspace>` | sorted set | its documents by creation in ms; all of a workspace's are in one shard | a member as long as its document |
+//! | `{q0}:ol:<kind>:<workspace>` | hash | label -> document, such as the default credential of a type | a field as long as its document |
+//! | `{q0}:oa:<kind>` | set | all documents of a kind, for walks over all workspaces | a member as long as its document |
 //! | `{q0}:mf` | string | the last day whose costs are rolled up | for ever |
 //! | `{q0}:n` | string | the number of shards that this one is part of | for ever |
 //! | `{q0}:f` | string | written to have it confirmed by replicas, with `confirm_replicas` | for ever |
@@ -62,9 +66,9 @@
 //! | `Q:signal` | list of 0 or 1 | unused | until the next fetch |
 //! | `core:apalis:queues:list` | sorted set | the queues of this Redis, here one | for ever |
 
-use atelier_domain::ids::{AssetId, JobId, WorkspaceId};
+use atelier_domain::ids::{AssetId, DocumentId, JobId, WorkspaceId};
 use atelier_domain::pause::PauseScope;
-use atelier_domain::ports::Among;
+use atelier_domain::ports::{Among, DocumentKind};
 use sha2::{Digest, Sha256};
 
 use crate::lanes::Lane;
@@ -231,6 +235,26 @@ impl Keys {
     /// What the jobs of a workspace have cost on the days of a month, given as year and month.
     pub fn costs_of_month(&self, workspace: &WorkspaceId, (year, month): (i16, i8)) -> String {
         format!("{}y:{workspace}:{year:04}-{month:02}", self.prefix)
+    }
+
+    /// A document.
+    pub fn document(&self, kind: DocumentKind, id: &DocumentId) -> String {
+        format!("{}o:{}:{id}", self.prefix, kind.letter())
+    }
+
+    /// The ids of all documents of a kind, whosever they are.
+    pub fn all_documents(&self, kind: DocumentKind) -> String {
+        format!("{}oa:{}", self.prefix, kind.letter())
+    }
+
+    /// The documents of a workspace.
+    pub fn documents_of(&self, kind: DocumentKind, workspace: &WorkspaceId) -> String {
+        format!("{}ox:{}:{workspace}", self.prefix, kind.letter())
+    }
+
+    /// The labels of a workspace's documents.
+    pub fn labels_of(&self, kind: DocumentKind, workspace: &WorkspaceId) -> String {
+        format!("{}ol:{}:{workspace}", self.prefix, kind.letter())
     }
 
     /// The last day whose costs are rolled up.

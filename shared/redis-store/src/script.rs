@@ -87,3 +87,28 @@ script!(
     HASTEN,
     "scripts/hasten.lua"
 );
+script!(
+    /// Keeps a new document.
+    DOCUMENT_CREATE,
+    "scripts/document_create.lua"
+);
+script!(
+    /// Writes new content of a document.
+    DOCUMENT_REPLACE,
+    "scripts/document_replace.lua"
+);
+script!(
+    /// Gives a label to a document.
+    DOCUMENT_LABEL,
+    "scripts/document_label.lua"
+);
+script!(
+    /// Notes when a document was used.
+    DOCUMENT_TOUCH,
+    "scripts/document_touch.lua"
+);
+script!(
+    /// Removes a document.
+    DOCUMENT_REMOVE,
+    "scripts/document_remove.lua"
+);

@@ -9,6 +9,7 @@ mod common_time;
 mod control;
 mod costs;
 mod crash;
+mod documents;
 mod drain;
 mod failover;
 mod faults;

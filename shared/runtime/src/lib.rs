@@ -7,4 +7,4 @@ pub mod settings;
 pub mod shutdown;
 pub mod telemetry;
 
-pub use program::main_of;
+pub use program::{Command, CommandError, Doing, main_of};

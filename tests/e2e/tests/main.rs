@@ -1,6 +1,7 @@
 //! The whole service as its users see it: the development stack with a real Redis, a real S3 server, the provider
 //! simulator, and requests over HTTP.
 
+mod access;
 mod architecture;
 mod callbacks;
 mod doubts;

@@ -11,7 +11,7 @@ use atelier_simulator::{Fault, Rule};
 
 use crate::harness::{Client, quick, speech, video};
 
-fn program(name: &str) -> PathBuf {
+pub fn program(name: &str) -> PathBuf {
     let folder = std::env::current_exe().unwrap().parent().unwrap().parent().unwrap().to_owned();
     let program = folder.join(name);
     assert!(program.is_file(), "{} is missing: run `cargo build --workspace --bins`", program.display());

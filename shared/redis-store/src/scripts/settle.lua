@@ -16,10 +16,10 @@ local results, acks, plans, ended = {}, {}, {}, {}
 -- What this script enters into the books, by record and field: a batch costs one command a field.
 local books = {}
 
--- Enters `workspace|kept_s|ending|micro_usd|unpriced|provider|operation|model`, on this day by this server's clock.
+-- Enters `workspace|kept_s|ending|micro_usd|unpriced|run_ms|provider|operation|model`, on this day by this server's clock.
 local function charge(word)
-  local workspace, kept_s, ending, micro_usd, unpriced, what =
-    string.match(word, '^([^|]+)|(%d+)|(%a?)|(-?%d+)|(-?%d+)|(.+)$')
+  local workspace, kept_s, ending, micro_usd, unpriced, run_ms, what =
+    string.match(word, '^([^|]+)|(%d+)|(%a?)|(-?%d+)|(-?%d+)|(%d+)|(.+)$')
   local key = p .. 'm:' .. workspace .. ':' .. digits(math.floor(now_us() / 86400000000))
   local book = books[key] or {kept_s = kept_s, sums = {}}
   books[key] = book
@@ -32,6 +32,7 @@ local function charge(word)
   end
   add('u', tonumber(micro_usd))
   add('n', tonumber(unpriced))
+  add('t', tonumber(run_ms))
 end
 
 local function plan_of(text)
