@@ -5,6 +5,8 @@ mod body;
 mod caller;
 mod costs;
 mod id;
+mod last_event;
+mod list;
 mod query;
 
 pub use attached::RawFile;
@@ -14,4 +16,6 @@ pub(crate) use body::{BatchBody, JobBody};
 pub(crate) use caller::{Caller, Recognized};
 pub(crate) use costs::CostQuery;
 pub(crate) use id::PathId;
-pub(crate) use query::{ListQuery, ModelQuery, WaitQuery};
+pub(crate) use last_event::LastEvent;
+pub(crate) use list::{By, ListQuery};
+pub(crate) use query::{ModelQuery, WaitQuery};

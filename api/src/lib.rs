@@ -2,7 +2,8 @@
 //! no Redis; `main.rs` passes the adapters in.
 //!
 //! Rules that hold for every answer: it is JSON, also for an unknown route, a wrong method, a broken body and a panic;
-//! its status is one of 200, 201, 400, 401, 404, 500 and 503, because the published clients repeat any other 4xx.
+//! its status is one of 200, 201, 400, 401, 404, 500 and 503, because the published clients repeat any other 4xx. The
+//! exceptions are streams of events, which are `text/event-stream`, and the 204 that ends them.
 
 mod error;
 mod extract;

@@ -11,7 +11,8 @@ use atelier_domain::policy::Policy;
 use atelier_domain::ports::{Telemetry, TimeSource as _};
 use atelier_providers::{ProviderSettings, Registry};
 use atelier_redis_store::{
-    Redis, RedisCostBook, RedisJobStore, RedisPauses, RedisSpool, RedisStoreSettings, preflight,
+    Redis, RedisCostBook, RedisJobEvents, RedisJobStore, RedisPauses, RedisSpool, RedisStoreSettings,
+    preflight,
 };
 use atelier_runtime::settings::{CONFIGURATION_PAGE, Problems, ShutdownSettings, TelemetrySettings};
 use atelier_runtime::shutdown::Shutdown;
@@ -78,11 +79,13 @@ pub async fn run(
     let stop = shutdown.token();
     let end = CancellationToken::new();
     let (jobs, listening) = RedisJobStore::start(redis.clone(), end.clone());
+    let (events, telling) = RedisJobEvents::start(redis.clone(), end.clone());
     let listener = TcpListener::bind(settings.api.listen)
         .await
         .with_context(|| format!("cannot listen on {}", settings.api.listen))?;
     let state = ApiState::new(ApiParts {
         jobs: Arc::new(jobs),
+        events: Arc::new(events),
         pauses: Arc::new(RedisPauses::new(redis.clone())),
         costs: Arc::new(RedisCostBook::new(redis.clone())),
         assets: Arc::new(assets.clone()),
@@ -116,6 +119,7 @@ pub async fn run(
     end.cancel();
     assets.close().await;
     let _ = listening.await;
+    let _ = telling.await;
     checked.await??;
     info!("api ended");
     Ok(())

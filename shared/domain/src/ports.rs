@@ -5,6 +5,7 @@ mod assets;
 mod callbacks;
 mod claims;
 mod costs;
+mod events;
 mod jobs;
 mod pauses;
 mod providers;
@@ -18,13 +19,13 @@ use std::pin::Pin;
 use bytes::Bytes;
 use futures::Stream;
 
+pub use crate::listing::{Among, JobFilter, ListPlace, Page, Walked};
 pub use assets::{AssetStore, ExpectedContent, NewObject, PutError, StoredObject};
 pub use callbacks::{Callback, CallbackRefusal, CallbackRequest, Callbacks, News};
 pub use claims::{Claim, ClaimError, Next, StepHandler};
 pub use costs::CostBook;
-pub use jobs::{
-    Admission, Among, CancelOutcome, Idempotency, JobFilter, JobStore, NewJob, Page, StoreUnavailable,
-};
+pub use events::{EventFeed, FeedItem, JobEvents, ToldEvent};
+pub use jobs::{Admission, CancelOutcome, Idempotency, JobStore, NewJob, StoreUnavailable};
 pub use pauses::{Held, Pauses};
 pub use providers::{
     Abandoned, Checked, CredentialError, Credentials, FetchError, Fetched, Fetcher, Finished, FinishedOutput,

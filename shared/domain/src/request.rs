@@ -3,6 +3,7 @@
 
 mod attachment;
 mod batch;
+mod cancellation;
 mod fields;
 mod input;
 mod nearest;
@@ -30,6 +31,7 @@ use problem::Problems;
 
 pub use attachment::Attachment;
 pub use batch::{BATCH_LIMIT, parse_batch};
+pub use cancellation::{Cancellation, parse_cancellation};
 pub use input::check_input_asset;
 pub use nearest::nearest;
 pub use operator::{SELECTION_LIMIT, Selection, parse_resolution, parse_selection};

@@ -22,6 +22,8 @@
 //! | `{q0}:m:<workspace>:<day>` | hash | what its jobs that ended on a day have cost, see `costs.rs`; days are counted since 1970 | until rolled up, two days later, at most `costs_retention_days` |
 //! | `{q0}:y:<workspace>:<yyyy-mm>` | hash | day -> the costs of all shards as JSON; in one shard | `costs_retention_days` after its last day |
 //! | `{q0}:mf` | string | the last day whose costs are rolled up | for ever |
+//! | `{q0}:tm` | hash | workspaces that somebody listens to -> until when, in ms | an hour after the last listener |
+//! | `{q0}:t:<workspace>` | stream | events of its jobs while somebody listens, about 10,000: `j` job id, `h` header's text, `f` facts | an hour after the last event |
 //! | `{q0}:n` | string | the number of shards that this one is part of | for ever |
 //! | `{q0}:f` | string | written to have it confirmed by replicas, with `confirm_replicas` | for ever |
 //! | `{q0}:ended` | channel | ids of jobs that have just ended, with spaces between them | - |
@@ -236,6 +238,16 @@ impl Keys {
     /// The last day whose costs are rolled up.
     pub fn folded(&self) -> String {
         format!("{}mf", self.prefix)
+    }
+
+    /// Which workspaces somebody listens to.
+    pub fn heard(&self) -> String {
+        format!("{}tm", self.prefix)
+    }
+
+    /// The events of a workspace's jobs.
+    pub fn events_of(&self, workspace: &WorkspaceId) -> String {
+        format!("{}t:{workspace}", self.prefix)
     }
 
     /// The number of shards that this one is part of.

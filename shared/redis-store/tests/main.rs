@@ -10,6 +10,7 @@ mod control;
 mod costs;
 mod crash;
 mod drain;
+mod events;
 mod failover;
 mod faults;
 mod harness;
