@@ -4,6 +4,7 @@
 mod architecture;
 mod callbacks;
 mod doubts;
+mod events;
 mod faults;
 mod harness;
 mod housekeeping;
