@@ -6,6 +6,8 @@ mod caller;
 mod costs;
 mod figures;
 mod id;
+mod last_event;
+mod list;
 mod query;
 
 pub use attached::RawFile;
@@ -16,4 +18,6 @@ pub(crate) use caller::{Caller, KeyHolder, Recognized};
 pub(crate) use costs::CostQuery;
 pub(crate) use figures::{DaysQuery, StudioQuery, SummaryQuery};
 pub(crate) use id::PathId;
-pub(crate) use query::{ListQuery, ModelQuery, PageQuery, WaitQuery};
+pub(crate) use last_event::LastEvent;
+pub(crate) use list::{By, ListQuery};
+pub(crate) use query::{ModelQuery, PageQuery, WaitQuery};

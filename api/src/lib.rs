@@ -3,7 +3,7 @@
 //!
 //! Rules that hold for every answer: it is JSON, also for an unknown route, a wrong method, a broken body and a panic;
 //! its status is one of 200, 201, 204, 400, 401, 403, 404, 429, 500 and 503, because the published clients repeat any other
-//! 4xx.
+//! 4xx. The exceptions are streams of events, which are `text/event-stream`, and the 204 that ends them.
 
 mod commands;
 mod door;

@@ -11,8 +11,8 @@ use atelier_domain::policy::Policy;
 use atelier_domain::ports::{Telemetry, TimeSource as _};
 use atelier_providers::{ProviderKeyCheck, ProviderSettings, Registry};
 use atelier_redis_store::{
-    Redis, RedisCostBook, RedisDocuments, RedisJobStore, RedisPauses, RedisSpool, RedisStoreSettings,
-    preflight,
+    Redis, RedisCostBook, RedisDocuments, RedisJobEvents, RedisJobStore, RedisPauses, RedisSpool,
+    RedisStoreSettings, preflight,
 };
 use atelier_runtime::settings::{CONFIGURATION_PAGE, Problems, ShutdownSettings, TelemetrySettings};
 use atelier_runtime::shutdown::Shutdown;
@@ -85,11 +85,13 @@ pub async fn run(
     let (jobs, listening) = RedisJobStore::start(redis.clone(), end.clone());
     let documents = Arc::new(RedisDocuments::new(redis.clone()));
     let vault = Arc::new(Vault::new(&settings.vault));
+    let (events, telling) = RedisJobEvents::start(redis.clone(), end.clone());
     let listener = TcpListener::bind(settings.api.listen)
         .await
         .with_context(|| format!("cannot listen on {}", settings.api.listen))?;
     let state = ApiState::new(ApiParts {
         jobs: Arc::new(jobs),
+        events: Arc::new(events),
         pauses: Arc::new(RedisPauses::new(redis.clone())),
         costs: Arc::new(RedisCostBook::new(redis.clone())),
         assets: Arc::new(assets.clone()),
@@ -128,6 +130,7 @@ pub async fn run(
     assets.close().await;
     let _ = listening.await;
     resealing.await?;
+    let _ = telling.await;
     checked.await??;
     info!("api ended");
     Ok(())

@@ -4,9 +4,11 @@ pub(crate) mod api_keys;
 mod assets;
 mod batch;
 mod callbacks;
+mod cancel_many;
 mod costs;
 pub(crate) mod credentials;
 mod dead_letters;
+mod events;
 mod figures;
 mod health;
 mod inputs;
@@ -14,7 +16,9 @@ mod jobs;
 mod models;
 mod pauses;
 mod resolve;
+mod retry;
 mod studio;
+mod timeline;
 mod vault;
 
 use std::any::Any;
@@ -37,7 +41,12 @@ const JOBS: &str = "/api/v1/media/jobs";
 const BATCH: &str = "/api/v1/media/jobs/batch";
 const JOB: &str = "/api/v1/media/jobs/{id}";
 const CANCEL: &str = "/api/v1/media/jobs/{id}/cancel";
+const CANCEL_MANY: &str = "/api/v1/media/jobs/cancel";
+const RETRY: &str = "/api/v1/media/jobs/{id}/retry";
 const RESOLVE: &str = "/api/v1/media/jobs/{id}/resolve";
+const JOB_EVENTS: &str = "/api/v1/media/jobs/{id}/events";
+const TIMELINE: &str = "/api/v1/media/jobs/{id}/timeline";
+const EVENTS: &str = "/api/v1/media/events";
 const DEAD_LETTERS: &str = "/api/v1/media/dead-letters";
 const REPLAY: &str = "/api/v1/media/dead-letters/replay";
 const PURGE: &str = "/api/v1/media/dead-letters/purge";
@@ -70,7 +79,12 @@ pub fn router(state: ApiState) -> Router {
         .route(BATCH, post(batch::create))
         .route(JOB, get(jobs::show))
         .route(CANCEL, post(jobs::cancel))
+        .route(CANCEL_MANY, post(cancel_many::cancel))
+        .route(RETRY, post(retry::retry))
         .route(RESOLVE, post(resolve::resolve))
+        .route(JOB_EVENTS, get(events::of_job))
+        .route(TIMELINE, get(timeline::show))
+        .route(EVENTS, get(events::of_workspace))
         .route(DEAD_LETTERS, get(dead_letters::list))
         .route(REPLAY, post(dead_letters::replay))
         .route(PURGE, post(dead_letters::purge))
@@ -132,7 +146,7 @@ async fn wrong_method(method: Method, route: Option<Extension<MatchedPath>>) -> 
         CREDENTIAL => "GET, PATCH and DELETE",
         API_KEY => "GET and DELETE",
         SET_DEFAULT | DEFAULT | CHECK | GENERATE => "POST",
-        BATCH | CANCEL | RESOLVE | REPLAY | PURGE | RESUME => "POST",
+        BATCH | CANCEL | CANCEL_MANY | RETRY | RESOLVE | REPLAY | PURGE | RESUME => "POST",
         CALLBACK => "POST and PUT",
         _ => "GET",
     };

@@ -1,5 +1,7 @@
 //! The HTTP server: bounded in connections, in the time a request's head may take, and in the time it takes to end.
 
+mod stalled;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,12 +15,18 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
+use self::stalled::Unstalled;
+
 /// Connections at once; more wait in the listener's queue.
 const MAX_CONNECTIONS: usize = 10_000;
 
 /// How long the head of a request may take, idle time between two requests included. Above the 60 seconds after which
 /// the usual load balancers drop an idle connection: whoever drops first must not be the server, or a request is lost.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(75);
+
+/// How long a caller may take nothing of what is sent to it: of a stream of events, which does not end by itself, and of
+/// any answer that fills the buffers in between.
+const STALL_LIMIT: Duration = Duration::from_secs(60);
 
 /// After a failed accept, which is mostly a lack of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -73,10 +81,11 @@ async fn accept(listener: &TcpListener, slots: &Arc<Semaphore>) -> Option<(TcpSt
 
 /// One connection. A request that is under way at `shutdown` is finished, and is the last one.
 async fn converse(stream: TcpStream, router: Router, shutdown: CancellationToken) {
-    let connection = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_TIMEOUT)
-        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
+    let connection =
+        http1::Builder::new().timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT).serve_connection(
+            TokioIo::new(Unstalled::new(stream, STALL_LIMIT)),
+            TowerToHyperService::new(router),
+        );
     tokio::pin!(connection);
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,

@@ -9,7 +9,8 @@ use atelier_domain::catalogue::Catalogue;
 use atelier_domain::foreign::Exceptions;
 use atelier_domain::policy::Policy;
 use atelier_domain::ports::{
-    AssetStore, Callbacks, CostBook, Documents, JobStore, KeyCheck, Pauses, Spool, Telemetry, TimeSource,
+    AssetStore, Callbacks, CostBook, Documents, JobEvents, JobStore, KeyCheck, Pauses, Spool, Telemetry,
+    TimeSource,
 };
 use atelier_domain::seal::Sealing;
 use tokio_util::sync::CancellationToken;
@@ -54,6 +55,8 @@ impl Deref for ApiState {
 pub struct ApiParts {
     /// Where jobs are kept.
     pub jobs: Arc<dyn JobStore>,
+    /// What happens to them.
+    pub events: Arc<dyn JobEvents>,
     /// What is held back.
     pub pauses: Arc<dyn Pauses>,
     /// What jobs have cost.
@@ -88,7 +91,8 @@ pub struct ApiParts {
     pub exceptions: Arc<Exceptions>,
     /// Limits and defaults.
     pub settings: Arc<ApiSettings>,
-    /// Cancelled when the process begins to end: `/readyz` answers 503 from then on, and long polls answer at once.
+    /// Cancelled when the process begins to end: `/readyz` answers 503 from then on, long polls answer
+    /// at once, and streams of events end.
     pub draining: CancellationToken,
 }
 

@@ -1,5 +1,8 @@
 //! The JSON of answers. Names are fixed: other services and the published clients depend on them.
 
+pub(crate) mod event;
+pub(crate) mod timeline;
+
 use atelier_domain::Timestamp;
 use atelier_domain::asset::Asset;
 use atelier_domain::error::{ErrorCode, JobError};
@@ -8,6 +11,7 @@ use atelier_domain::job::Job;
 use atelier_domain::ledger::PaidCall;
 use atelier_domain::money::{Cost, CostSource, MicroUsd};
 use atelier_domain::operation::{MediaKind, Operation, Priority, Provider};
+use atelier_domain::ports::ListPlace;
 use atelier_domain::state::State;
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -23,6 +27,13 @@ pub(crate) struct One<T> {
 pub(crate) struct Many<T> {
     data: Vec<T>,
     meta: Meta,
+}
+
+/// The envelope of a part of a list that goes by cursors.
+#[derive(Debug, Serialize)]
+pub(crate) struct Listed<T> {
+    data: Vec<T>,
+    meta: ListMeta,
 }
 
 /// A job. Every key is always there; what is not known is null.
@@ -124,6 +135,18 @@ struct Meta {
     total_pages: u64,
 }
 
+/// Facts of a part of a list. How many there are in all is known only where pages are counted.
+#[derive(Debug, Serialize)]
+struct ListMeta {
+    total: Option<u64>,
+    page: Option<u32>,
+    limit: u32,
+    pages: Option<u64>,
+    total_pages: Option<u64>,
+    /// Where the list goes on; null at its end.
+    next_cursor: Option<String>,
+}
+
 /// Puts one thing into its envelope.
 pub(crate) fn one<T>(data: T) -> One<T> {
     One { data }
@@ -132,6 +155,27 @@ pub(crate) fn one<T>(data: T) -> One<T> {
 /// Puts a page into its envelope.
 pub(crate) fn many<T>(data: Vec<T>, total: u64, page: u32, limit: u32) -> Many<T> {
     Many { data, meta: meta(total, page, limit) }
+}
+
+/// Puts a page that can also be gone on from by its cursor into its envelope.
+pub(crate) fn page<T>(data: Vec<T>, total: u64, page: u32, limit: u32, next: Option<ListPlace>) -> Listed<T> {
+    let Meta { total, page, limit, pages, total_pages } = meta(total, page, limit);
+    let meta = ListMeta {
+        total: Some(total),
+        page: Some(page),
+        limit,
+        pages: Some(pages),
+        total_pages: Some(total_pages),
+        next_cursor: next.map(|place| place.to_string()),
+    };
+    Listed { data, meta }
+}
+
+/// Puts what was found from a cursor on into its envelope.
+pub(crate) fn walked<T>(data: Vec<T>, limit: u32, next: Option<ListPlace>) -> Listed<T> {
+    let next_cursor = next.map(|place| place.to_string());
+    let meta = ListMeta { total: None, page: None, limit, pages: None, total_pages: None, next_cursor };
+    Listed { data, meta }
 }
 
 /// The wire form of a job.

@@ -12,9 +12,14 @@ async fn every_route_of_the_api_needs_a_known_key() {
     let id = JobId::new();
     for (method, path) in [
         ("POST", "/api/v1/media/jobs".to_owned()),
+        ("POST", "/api/v1/media/jobs/cancel".to_owned()),
+        ("GET", "/api/v1/media/events".to_owned()),
         ("GET", "/api/v1/media/jobs".to_owned()),
         ("GET", format!("/api/v1/media/jobs/{id}")),
         ("POST", format!("/api/v1/media/jobs/{id}/cancel")),
+        ("POST", format!("/api/v1/media/jobs/{id}/retry")),
+        ("GET", format!("/api/v1/media/jobs/{id}/timeline")),
+        ("GET", format!("/api/v1/media/jobs/{id}/events")),
         ("GET", format!("/api/v1/assets/{id}")),
         ("GET", format!("/api/v1/assets/{id}/signed-url")),
     ] {
@@ -82,6 +87,9 @@ async fn a_foreign_workspace_sees_nothing() {
         ("GET", format!("/api/v1/media/jobs/{id}")),
         ("GET", format!("/api/v1/media/jobs/{id}?wait=25")),
         ("POST", format!("/api/v1/media/jobs/{id}/cancel")),
+        ("POST", format!("/api/v1/media/jobs/{id}/retry")),
+        ("GET", format!("/api/v1/media/jobs/{id}/timeline")),
+        ("GET", format!("/api/v1/media/jobs/{id}/events")),
         ("GET", format!("/api/v1/assets/{asset}")),
         ("GET", format!("/api/v1/assets/{asset}/signed-url")),
     ] {

@@ -34,6 +34,9 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt as _;
 
+use crate::feeds::MemoryEvents;
+use crate::judge::TrustingJudge;
+use crate::lists::{page, walked};
 use crate::memory_documents::MemoryDocuments;
 
 #[derive(Default)]
@@ -108,6 +111,22 @@ impl MemoryStore {
         self.changed.notify_waiters();
     }
 
+    /// The jobs among which a list looks, newest first, each with its place in the order of admission.
+    fn listed(
+        &self,
+        workspace: &WorkspaceId,
+        filter: &JobFilter,
+    ) -> Result<Vec<(i64, Job)>, StoreUnavailable> {
+        let kept = self.answer()?;
+        let is_among = |job: &Job| match filter.among {
+            Among::All => true,
+            Among::Uncertain => job.state == State::Uncertain,
+            Among::DeadLetters => job.is_dead_letter() && !kept.struck.contains(&job.id),
+        };
+        let own = kept.jobs.iter().enumerate().filter(|(_, job)| job.body.workspace_id == *workspace);
+        Ok(own.filter(|(_, job)| is_among(job)).map(|(at, job)| (at as i64, job.clone())).rev().collect())
+    }
+
     fn find(kept: &Kept, workspace: &WorkspaceId, id: &JobId) -> Option<Job> {
         kept.jobs.iter().find(|job| job.id == *id && job.body.workspace_id == *workspace).cloned()
     }
@@ -157,23 +176,16 @@ impl JobStore for MemoryStore {
     }
 
     async fn jobs(&self, workspace: &WorkspaceId, filter: &JobFilter) -> Result<Page<Job>, StoreUnavailable> {
-        let kept = self.answer()?;
-        let fits = |job: &&Job| {
-            let is_among = match filter.among {
-                Among::All => true,
-                Among::Uncertain => job.state == State::Uncertain,
-                Among::DeadLetters => job.is_dead_letter() && !kept.struck.contains(&job.id),
-            };
-            is_among
-                && job.body.workspace_id == *workspace
-                && filter.state.is_none_or(|state| job.state == state)
-                && filter.operation.is_none_or(|operation| job.body.spec.operation == operation)
-                && filter.provider.is_none_or(|provider| job.body.spec.provider == provider)
-        };
-        let all: Vec<Job> = kept.jobs.iter().rev().filter(fits).cloned().collect();
-        let skipped = (u64::from(filter.page) - 1) * u64::from(filter.limit);
-        let items = all.iter().skip(skipped as usize).take(filter.limit as usize).cloned().collect();
-        Ok(Page { items, total: all.len() as u64 })
+        Ok(page(self.listed(workspace, filter)?, filter))
+    }
+
+    async fn walk(
+        &self,
+        workspace: &WorkspaceId,
+        filter: &JobFilter,
+        behind: Option<&ListPlace>,
+    ) -> Result<Walked, StoreUnavailable> {
+        Ok(walked(self.listed(workspace, filter)?, filter, behind))
     }
 
     async fn cancel(
@@ -361,40 +373,6 @@ impl Spool for MemoryStore {
     }
 }
 
-/// Believes a callback that says `genuine`, and gives its news.
-pub struct TrustingJudge;
-
-#[async_trait]
-impl Callbacks for TrustingJudge {
-    async fn judge(
-        &self,
-        _: Provider,
-        request: &CallbackRequest,
-        _: Timestamp,
-    ) -> Result<Callback, CallbackRefusal> {
-        let body: Value = serde_json::from_slice(&request.body).unwrap_or_default();
-        let news = match body["says"].as_str() {
-            Some("progress") => News::Progress,
-            Some("ended") => News::Ended,
-            Some("result") => News::Result(Finished {
-                outputs: vec![FinishedOutput {
-                    bytes: Bytes::from_static(b"hello"),
-                    content_type: Some("text/plain; charset=utf-8".to_owned()),
-                    seed: None,
-                    revised_prompt: None,
-                }],
-                text: Some("hello".to_owned()),
-                ..Finished::default()
-            }),
-            Some("unavailable") => {
-                return Err(CallbackRefusal::Unavailable { reason: "no keys".to_owned() });
-            }
-            _ => return Err(CallbackRefusal::NotGenuine { reason: "the signature does not fit" }),
-        };
-        Ok(Callback { remote_id: body["id"].as_str().map(str::to_owned), news })
-    }
-}
-
 /// Remembers what it was asked. By default nothing is recorded.
 #[derive(Default)]
 pub struct MemoryTelemetry {
@@ -441,6 +419,7 @@ impl Telemetry for MemoryTelemetry {
 pub struct Api {
     pub store: Arc<MemoryStore>,
     pub documents: Arc<MemoryDocuments>,
+    pub events: Arc<MemoryEvents>,
     pub telemetry: Arc<MemoryTelemetry>,
     pub draining: CancellationToken,
     pub router: Router,
@@ -456,12 +435,14 @@ impl Api {
     pub fn with(telemetry: MemoryTelemetry, settings: ApiSettings) -> Self {
         let store = Arc::new(MemoryStore::default());
         let documents = Arc::new(MemoryDocuments::default());
+        let events = Arc::new(MemoryEvents::default());
         let telemetry = Arc::new(telemetry);
         let draining = CancellationToken::new();
         let two = || ApiKeys::new([("acme-key", "acme"), ("beta-key", "beta")]).unwrap();
         let keys = if settings.api_keys.is_empty() { two() } else { settings.api_keys.clone() };
         let state = ApiState::new(ApiParts {
             jobs: store.clone(),
+            events: events.clone(),
             pauses: store.clone(),
             costs: store.clone(),
             assets: store.clone(),
@@ -481,7 +462,7 @@ impl Api {
             settings: Arc::new(settings),
             draining: draining.clone(),
         });
-        Self { store, documents, telemetry, draining, router: router(state) }
+        Self { store, documents, events, telemetry, draining, router: router(state) }
     }
 
     pub async fn send(&self, request: Request<Body>) -> Answer {

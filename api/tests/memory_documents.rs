@@ -8,7 +8,8 @@ use async_trait::async_trait;
 use atelier_domain::Timestamp;
 use atelier_domain::ids::{DocumentId, WorkspaceId};
 use atelier_domain::ports::{
-    Created, Document, DocumentKind, DocumentMark, Documents, Labelling, Page, PageOf, StoreUnavailable,
+    Created, Document, DocumentKind, DocumentMark, DocumentPage, Documents, Labelling, PageOf,
+    StoreUnavailable,
 };
 
 type Labels = HashMap<(DocumentKind, WorkspaceId), BTreeMap<String, DocumentId>>;
@@ -135,14 +136,14 @@ impl Documents for MemoryDocuments {
         kind: DocumentKind,
         workspace: &WorkspaceId,
         page: PageOf,
-    ) -> Result<Page<Document>, StoreUnavailable> {
+    ) -> Result<DocumentPage, StoreUnavailable> {
         let kept = self.answer()?;
         let own =
             |(of, document): &&(DocumentKind, Document)| *of == kind && document.workspace_id == *workspace;
         let all: Vec<Document> = kept.0.iter().rev().filter(own).map(|(_, found)| found.clone()).collect();
         let skipped = (page.page as usize - 1) * page.limit as usize;
         let items = all.iter().skip(skipped).take(page.limit as usize).cloned().collect();
-        Ok(Page { items, total: all.len() as u64 })
+        Ok(DocumentPage { items, total: all.len() as u64 })
     }
 
     async fn replace(

@@ -4,9 +4,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use atelier_domain::operation::{Operation, Provider};
-use atelier_domain::ports::{Among, JobFilter};
 use atelier_domain::request::{FieldError, nearest};
-use atelier_domain::state::State;
 use axum::extract::{FromRequestParts, Query};
 use http::request::Parts;
 
@@ -15,9 +13,6 @@ use crate::state::ApiState;
 
 pub(super) const DEFAULT_LIMIT: u32 = 20;
 pub(super) const MAX_LIMIT: u32 = 100;
-
-/// Which jobs to list.
-pub(crate) struct ListQuery(pub JobFilter);
 
 /// Which models to list.
 #[derive(Default)]
@@ -74,31 +69,6 @@ impl FromRequestParts<ApiState> for PageQuery {
 /// How long to wait for the end of a job.
 pub(crate) struct WaitQuery(pub Duration);
 
-impl FromRequestParts<ApiState> for ListQuery {
-    type Rejection = ApiError;
-
-    async fn from_request_parts(parts: &mut Parts, _: &ApiState) -> Result<Self, ApiError> {
-        let mut filter = JobFilter { page: 1, limit: DEFAULT_LIMIT, ..JobFilter::default() };
-        let mut problems = Vec::new();
-        for (name, text) in pairs(parts)? {
-            match name.as_str() {
-                "page" => filter.page = clamped(&text, 1, u32::MAX).unwrap_or(1),
-                "limit" => filter.limit = clamped(&text, 1, MAX_LIMIT).unwrap_or(DEFAULT_LIMIT),
-                // An empty filter is how forms say "all".
-                "status" | "operation" | "provider" if text.is_empty() => {}
-                "status" => filter.state = word(&name, &text, status, &mut problems),
-                "operation" => filter.operation = word(&name, &text, Operation::parse, &mut problems),
-                "provider" => filter.provider = word(&name, &text, Provider::from_str, &mut problems),
-                _ => problems.push(unknown(&name, &["status", "operation", "provider", "page", "limit"])),
-            }
-        }
-        if filter.state == Some(State::Uncertain) {
-            filter.among = Among::Uncertain;
-        }
-        if problems.is_empty() { Ok(Self(filter)) } else { Err(ApiError::fields(&problems)) }
-    }
-}
-
 impl FromRequestParts<ApiState> for WaitQuery {
     type Rejection = ApiError;
 
@@ -136,12 +106,6 @@ pub(super) fn pairs(parts: &Parts) -> Result<Vec<(String, String)>, ApiError> {
 pub(super) fn clamped(text: &str, min: u32, max: u32) -> Option<u32> {
     let number: i128 = text.trim().parse().ok()?;
     u32::try_from(number.clamp(i128::from(min), i128::from(max))).ok()
-}
-
-fn status(text: &str) -> Result<State, String> {
-    let known = || State::ALL.iter().map(|state| state.as_str()).collect::<Vec<_>>().join(", ");
-    let found = State::ALL.iter().copied().find(|state| state.as_str() == text);
-    found.ok_or_else(|| format!("one of {} was expected", known()))
 }
 
 /// `parse` explains itself with "one of ... was expected".

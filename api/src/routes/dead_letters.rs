@@ -2,20 +2,20 @@
 
 use atelier_domain::ids::{JobId, WorkspaceId};
 use atelier_domain::job::Job;
-use atelier_domain::operation::Step;
-use atelier_domain::ports::{Admission, Among, Idempotency, JobFilter, NewJob};
+use atelier_domain::ports::{Among, JobFilter};
 use atelier_domain::request::{SELECTION_LIMIT, Selection, parse_selection};
-use atelier_domain::trace::JobTrace;
 use axum::extract::State;
 use axum::response::{IntoResponse as _, Response};
 use axum::{Extension, Json};
 use serde::Serialize;
 use serde_json::json;
-use tracing::{Instrument as _, info};
+use tracing::info;
 
 use crate::error::ApiError;
 use crate::extract::{Caller, JobBody, ListQuery};
 use crate::observe::RequestTrace;
+use crate::routes::jobs;
+use crate::routes::retry::admit_again;
 use crate::state::ApiState;
 use crate::wire;
 
@@ -33,12 +33,10 @@ struct Replayed {
 pub(super) async fn list(
     State(state): State<ApiState>,
     Caller(workspace): Caller,
-    ListQuery(filter): ListQuery,
+    ListQuery { filter, by }: ListQuery,
 ) -> Result<Response, ApiError> {
-    let filter = JobFilter { among: Among::DeadLetters, state: None, ..filter };
-    let page = state.jobs.jobs(&workspace, &filter).await?;
-    let jobs = page.items.iter().map(wire::job).collect();
-    Ok(Json(wire::many(jobs, page.total, filter.page, filter.limit)).into_response())
+    let filter = JobFilter { among: Among::DeadLetters, states: Vec::new(), ..filter };
+    jobs::listed(&state, &workspace, &ListQuery { filter, by }).await
 }
 
 /// `POST /api/v1/media/dead-letters/replay`: each selected one becomes a new job and leaves the list. Safe to repeat: a
@@ -53,8 +51,7 @@ pub(super) async fn replay(
     let Selected { letters, missing } = select(&state, &workspace, &selection).await?;
     let mut replayed = Vec::with_capacity(letters.len());
     for letter in &letters {
-        let new_job_id = admit_again(&state, letter, &trace).await?;
-        state.jobs.strike(&workspace, std::slice::from_ref(&letter.id)).await?;
+        let new_job_id = admit_again(&state, letter, &trace).await?.job().id.clone();
         replayed.push(Replayed { job_id: letter.id.clone(), new_job_id });
     }
     info!(count = replayed.len(), "dead letters replayed");
@@ -138,25 +135,5 @@ async fn remaining(
     match selection {
         Selection::Jobs(_) => Ok(0),
         Selection::Fitting { .. } => Ok(state.jobs.jobs(workspace, &filter_of(selection)).await?.total),
-    }
-}
-
-async fn admit_again(state: &ApiState, letter: &Job, trace: &RequestTrace) -> Result<JobId, ApiError> {
-    let span = state.telemetry.send(Step::Submit);
-    let trace = JobTrace {
-        producer: state.telemetry.context_of(&span).unwrap_or(trace.context),
-        tracestate: trace.tracestate.clone(),
-        media_span_id: state.telemetry.fresh_span_id(),
-        scheduled_by: None,
-    };
-    // No caller can use this key: theirs are printable. A crash after the admission is made good by a repeat.
-    let idempotency = Idempotency { key: format!("\u{1}replay of {}", letter.id), fingerprint: [0; 16] };
-    let id = state.jobs.new_job_id(&letter.body.workspace_id, Some(&idempotency.key));
-    let job = letter.replayed(id.clone(), trace, state.now()?);
-    let new = NewJob { job, idempotency: Some(idempotency) };
-    match state.jobs.admit(new).instrument(span).await? {
-        Admission::Created => Ok(id),
-        Admission::Repeated(first) => Ok(first.id.clone()),
-        Admission::KeyReused(first) => Ok(first),
     }
 }

@@ -6,7 +6,7 @@ use atelier_domain::Timestamp;
 use atelier_domain::ids::{JobId, WorkspaceId};
 use atelier_domain::job::Job;
 use atelier_domain::operation::Step;
-use atelier_domain::ports::{Admission, CancelOutcome, Idempotency, NewJob};
+use atelier_domain::ports::{Admission, CancelOutcome, Idempotency, NewJob, Page, Walked};
 use atelier_domain::request::{self, Attachment, FieldError, ParsedRequest, RequestContext};
 use atelier_domain::trace::JobTrace;
 use axum::extract::State;
@@ -18,7 +18,7 @@ use serde_json::json;
 use tracing::{Instrument as _, Span, info};
 
 use crate::error::ApiError;
-use crate::extract::{Caller, JobBody, ListQuery, PathId, WaitQuery};
+use crate::extract::{By, Caller, JobBody, ListQuery, PathId, WaitQuery};
 use crate::observe::RequestTrace;
 use crate::routes::inputs;
 use crate::state::ApiState;
@@ -55,11 +55,29 @@ pub(super) async fn show(
 pub(super) async fn list(
     State(state): State<ApiState>,
     Caller(workspace): Caller,
-    ListQuery(filter): ListQuery,
+    query: ListQuery,
 ) -> Result<Response, ApiError> {
-    let page = state.jobs.jobs(&workspace, &filter).await?;
-    let jobs = page.items.iter().map(wire::job).collect();
-    Ok(Json(wire::many(jobs, page.total, filter.page, filter.limit)).into_response())
+    listed(&state, &workspace, &query).await
+}
+
+/// The part of a list that was asked for.
+pub(super) async fn listed(
+    state: &ApiState,
+    workspace: &WorkspaceId,
+    ListQuery { filter, by }: &ListQuery,
+) -> Result<Response, ApiError> {
+    match by {
+        By::Page => {
+            let Page { items, total, next } = state.jobs.jobs(workspace, filter).await?;
+            let jobs = items.iter().map(wire::job).collect();
+            Ok(Json(wire::page(jobs, total, filter.page, filter.limit, next)).into_response())
+        }
+        By::Cursor(behind) => {
+            let Walked { items, next } = state.jobs.walk(workspace, filter, behind.as_ref()).await?;
+            let jobs = items.iter().map(wire::job).collect();
+            Ok(Json(wire::walked(jobs, filter.limit, next)).into_response())
+        }
+    }
 }
 
 /// `POST /api/v1/media/jobs/{id}/cancel`: the cancelled job. A body, if there is one, is not read.

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::Timestamp;
 use crate::asset::Asset;
 use crate::error::{ErrorCode, JobError};
+use crate::history::Moment;
 use crate::ids::{AssetId, JobId, WorkspaceId};
 use crate::ledger::PaidCall;
 use crate::money::{Cost, CostSource};
@@ -199,7 +200,11 @@ pub struct JobBody {
     /// A transcript, unless it is longer than [`TEXT_LIMIT_BYTES`]; it is an asset in any case.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub text: Option<String>,
-    /// The dead letter that this job repeats.
+    /// What happened to it, oldest first, at most [`crate::history::HISTORY_LIMIT`] moments. Nothing for a job that has
+    /// not been begun.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub history: Vec<Moment>,
+    /// The job that this one does again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub replay_of: Option<JobId>,
     /// What it costs.
@@ -273,6 +278,7 @@ impl Job {
                 outputs_expire_at: None,
                 assets: Vec::new(),
                 text: None,
+                history: Vec::new(),
                 replay_of: None,
                 cost,
                 error: None,
@@ -305,8 +311,10 @@ impl Job {
 
     /// Takes an event by the table. A terminal state also sets `completed_at` and clears what only matters before.
     pub fn apply(&mut self, event: Event, now: Timestamp) -> Result<(), IllegalTransition> {
-        self.state = self.state.after(event)?;
+        let was = self.state;
+        self.state = was.after(event)?;
         self.changed_at = now;
+        self.note_state(was, event, now);
         if self.state.is_terminal() {
             self.body.completed_at = Some(now);
             self.due_at = None;

@@ -66,6 +66,7 @@ impl Job {
         evidence: Option<&str>,
         now: Timestamp,
     ) {
+        self.note_intent();
         let calls = &mut self.body.paid_calls;
         if calls.len() >= LEDGER_LIMIT {
             let refused = calls.iter().position(|call| call.outcome == Some(CallOutcome::Refused));

@@ -225,6 +225,7 @@ impl Policy {
 
 fn at(mut job: Job, step: Step, due: Timestamp) -> Decision {
     job.due_at = Some(due);
+    job.note_due(due);
     Decision { job, next: Next::At(step, due) }
 }
 
@@ -243,6 +244,11 @@ fn fail(mut job: Job, error: JobError, now: Timestamp) -> Decided {
     job.body.error = Some(error);
     job.body.clear_outputs();
     Ok(Decision { job, next: Next::Nothing })
+}
+
+/// The last passing fault, in its words.
+fn fault_of(job: &Job) -> String {
+    job.body.error.as_ref().map_or_else(String::new, |error| error.message.clone())
 }
 
 fn last_fault_or(job: &Job, code: ErrorCode, message: &str) -> JobError {

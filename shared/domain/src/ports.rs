@@ -7,6 +7,7 @@ mod claims;
 mod costs;
 mod credentials;
 mod documents;
+mod events;
 mod jobs;
 mod pauses;
 mod providers;
@@ -20,15 +21,17 @@ use std::pin::Pin;
 use bytes::Bytes;
 use futures::Stream;
 
+pub use crate::listing::{Among, JobFilter, ListPlace, Page, Walked};
 pub use assets::{AssetStore, ExpectedContent, NewObject, PutError, StoredObject};
 pub use callbacks::{Callback, CallbackRefusal, CallbackRequest, Callbacks, News};
 pub use claims::{Claim, ClaimError, Next, StepHandler};
 pub use costs::CostBook;
 pub use credentials::{KeyCheck, KeyVerdict};
-pub use documents::{Created, Document, DocumentKind, DocumentMark, Documents, Labelling, PageOf};
-pub use jobs::{
-    Admission, Among, CancelOutcome, Idempotency, JobFilter, JobStore, NewJob, Page, StoreUnavailable,
+pub use documents::{
+    Created, Document, DocumentKind, DocumentMark, DocumentPage, Documents, Labelling, PageOf,
 };
+pub use events::{EventFeed, FeedItem, JobEvents, ToldEvent};
+pub use jobs::{Admission, CancelOutcome, Idempotency, JobStore, NewJob, StoreUnavailable};
 pub use pauses::{Held, Pauses};
 pub use providers::{
     Abandoned, Checked, CredentialError, Credentials, FetchError, Fetched, Fetcher, Finished, FinishedOutput,

@@ -12,6 +12,7 @@ use redis::AsyncCommands;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::connect::{Redis, Shard, twice};
+use crate::events::entry;
 use crate::{keys, lanes, record, script, settle};
 
 /// Most jobs in one script of a bulk: what they take is about a millisecond of Redis.
@@ -95,6 +96,7 @@ async fn admit_batch(redis: &Redis, batch: &[(usize, &NewJob)]) -> Result<Vec<Ou
             }
             None => call.arg("").arg(""),
         };
+        call.arg(entry::facts_of(job));
     }
     // The ids were chosen before, so a second run after a lost answer finds the first one's work.
     let outcomes: Vec<String> = twice(|| shard.run(&call)).await.map_err(unavailable)?;

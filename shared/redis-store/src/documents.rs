@@ -9,7 +9,8 @@ use async_trait::async_trait;
 use atelier_domain::Timestamp;
 use atelier_domain::ids::{DocumentId, WorkspaceId};
 use atelier_domain::ports::{
-    Created, Document, DocumentKind, DocumentMark, Documents, Labelling, Page, PageOf, StoreUnavailable,
+    Created, Document, DocumentKind, DocumentMark, DocumentPage, Documents, Labelling, PageOf,
+    StoreUnavailable,
 };
 use rand::Rng;
 use redis::{AsyncCommands, RedisResult};
@@ -197,7 +198,7 @@ impl Documents for RedisDocuments {
         kind: DocumentKind,
         workspace: &WorkspaceId,
         page: PageOf,
-    ) -> Result<Page<Document>, StoreUnavailable> {
+    ) -> Result<DocumentPage, StoreUnavailable> {
         let shard = self.redis.of_workspace(workspace);
         let index = shard.keys.documents_of(kind, workspace);
         let limit = isize::try_from(page.limit.max(1)).unwrap_or(1);
@@ -214,7 +215,7 @@ impl Documents for RedisDocuments {
         let (total, ids) = twice(listed).await.map_err(unavailable)?;
         let ids: Vec<DocumentId> = ids.iter().filter_map(|id| id.parse().ok()).collect();
         let items = self.read_many(shard, kind, &ids).await.map_err(unavailable)?;
-        Ok(Page { items, total })
+        Ok(DocumentPage { items, total })
     }
 
     async fn replace(

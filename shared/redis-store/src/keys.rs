@@ -26,6 +26,8 @@
 //! | `{q0}:ol:<kind>:<workspace>` | hash | label -> document, such as the default credential of a type | a field as long as its document |
 //! | `{q0}:oa:<kind>` | set | all documents of a kind, for walks over all workspaces | a member as long as its document |
 //! | `{q0}:mf` | string | the last day whose costs are rolled up | for ever |
+//! | `{q0}:tm` | hash | workspaces that somebody listens to -> until when, in ms | an hour after the last listener |
+//! | `{q0}:t:<workspace>` | stream | events of its jobs while somebody listens, about 10,000: `j` job id, `h` header's text, `f` facts | an hour after the last event |
 //! | `{q0}:n` | string | the number of shards that this one is part of | for ever |
 //! | `{q0}:f` | string | written to have it confirmed by replicas, with `confirm_replicas` | for ever |
 //! | `{q0}:ended` | channel | ids of jobs that have just ended, with spaces between them | - |
@@ -260,6 +262,16 @@ impl Keys {
     /// The last day whose costs are rolled up.
     pub fn folded(&self) -> String {
         format!("{}mf", self.prefix)
+    }
+
+    /// Which workspaces somebody listens to.
+    pub fn heard(&self) -> String {
+        format!("{}tm", self.prefix)
+    }
+
+    /// The events of a workspace's jobs.
+    pub fn events_of(&self, workspace: &WorkspaceId) -> String {
+        format!("{}t:{workspace}", self.prefix)
     }
 
     /// The number of shards that this one is part of.

@@ -23,6 +23,7 @@
 
 mod body;
 mod facts;
+mod moment;
 
 use atelier_domain::Timestamp;
 use atelier_domain::ids::JobId;
@@ -76,7 +77,7 @@ pub const fn letter(state: State) -> char {
     }
 }
 
-fn state_of(letter: u8) -> Option<State> {
+pub(crate) fn state_of(letter: u8) -> Option<State> {
     State::ALL.iter().copied().find(|state| self::letter(*state) == char::from(letter))
 }
 
@@ -178,4 +179,4 @@ pub fn read_claimed(id: &JobId, record: &[u8]) -> Result<Job, RecordError> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -83,6 +83,11 @@ script!(
     "scripts/resign.lua"
 );
 script!(
+    /// Marks workspaces as listened to.
+    LISTEN,
+    "scripts/listen.lua"
+);
+script!(
     /// Makes a check due at once.
     HASTEN,
     "scripts/hasten.lua"

@@ -18,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
 use crate::connect::{Backoff, Shard};
+use crate::events::entry;
 use crate::keys::GROUP;
 use crate::lanes::{self, Lane};
 use crate::{costs, record, script};
@@ -70,6 +71,8 @@ pub(crate) struct Verdict {
     delay_us: i64,
     /// See the script.
     plan: String,
+    /// What those who listen are told; empty for nothing. See the script.
+    event: Vec<u8>,
     assets: Vec<(String, String)>,
 }
 
@@ -120,6 +123,7 @@ impl Verdict {
             rest: rest_of(after, extent)?,
             delay_us,
             plan,
+            event: Vec::new(),
             assets,
         })
     }
@@ -129,6 +133,12 @@ impl Verdict {
     pub(crate) fn indexed(mut self, before: &Job, after: &Job, costs_kept_s: u64) -> Self {
         let moves = indexes(before, after).into_iter().chain(costs::word(before, after, costs_kept_s));
         self.plan.push_str(&moves.collect::<Vec<_>>().join(","));
+        self
+    }
+
+    /// The same verdict, which also tells those who listen what it changes of the job as it was written last.
+    pub(crate) fn telling(mut self, before: &Job, after: &Job) -> Self {
+        self.event = entry::of_change(before, after);
         self
     }
 
@@ -151,6 +161,7 @@ impl Verdict {
             rest: rest_of(after, extent)?,
             delay_us: micros_between(now, after.body.spec.start_deadline),
             plan: format!("{source} p {lane} 0 0 0 {scope}"),
+            event: Vec::new(),
             assets: Vec::new(),
         })
     }
@@ -165,6 +176,7 @@ impl Verdict {
             rest: rest_of(job, extent)?,
             delay_us: 0,
             plan: "k n - 0 0 0 ".to_owned(),
+            event: Vec::new(),
             assets: Vec::new(),
         })
     }
@@ -227,7 +239,8 @@ pub(crate) async fn send(shard: &Shard, verdicts: &[Verdict]) -> RedisResult<Vec
             .arg(verdict.header.as_slice())
             .arg(verdict.rest.as_slice())
             .arg(verdict.delay_us)
-            .arg(&verdict.plan);
+            .arg(&verdict.plan)
+            .arg(verdict.event.as_slice());
         for (id, json) in &verdict.assets {
             call.arg(id).arg(json);
         }

@@ -9,7 +9,8 @@ use atelier_domain::ids::{AssetId, JobId, WorkspaceId};
 use atelier_domain::job::Job;
 use atelier_domain::operation::Step;
 use atelier_domain::ports::{
-    Admission, CancelOutcome, JobFilter, JobStore, NewJob, Next, Page, StoreUnavailable, TimeSource as _,
+    Admission, CancelOutcome, JobFilter, JobStore, ListPlace, NewJob, Next, Page, StoreUnavailable,
+    TimeSource as _, Walked,
 };
 use atelier_domain::state::{Event, State};
 use futures::future::try_join_all;
@@ -19,17 +20,12 @@ use tokio_util::sync::CancellationToken;
 
 use crate::admission::Joiner;
 use crate::connect::{Redis, twice};
-use crate::events::{self, Waiters};
-use crate::listing::{self, Newest};
+use crate::ended::{self, Waiters};
 use crate::settle::{self, Extent, Source, Verdict, Written};
-use crate::{admission, common_time, record, script};
+use crate::{admission, common_time, listing, record, script};
 
 /// How often a waiting caller looks although no message came.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
-/// Records read in one round when a list is filtered.
-const CHUNK: isize = 500;
-/// Records that one filtered list looks at, newest first. Older ones are found by narrower filters or other pages.
-const SCAN_LIMIT: isize = 20_000;
 
 /// [`JobStore`] on Redis.
 #[derive(Clone)]
@@ -47,7 +43,7 @@ impl RedisJobStore {
     /// Opens the store, listens for ended jobs and keeps the common time until `stop`. The returned task ends then.
     pub fn start(redis: Redis, stop: CancellationToken) -> (Self, tokio::task::JoinHandle<()>) {
         let waiters = Waiters::default();
-        let listening = events::listen(redis.clone(), waiters.clone(), stop.clone());
+        let listening = ended::listen(redis.clone(), waiters.clone(), stop.clone());
         let keeping_time = common_time::keep(redis.clone(), stop);
         let task = tokio::spawn(async move {
             tokio::join!(listening, keeping_time);
@@ -85,42 +81,16 @@ impl JobStore for RedisJobStore {
     }
 
     async fn jobs(&self, workspace: &WorkspaceId, filter: &JobFilter) -> Result<Page<Job>, StoreUnavailable> {
-        let limit = isize::try_from(filter.limit).unwrap_or(20);
-        let first = isize::try_from(filter.page.saturating_sub(1)).unwrap_or(0).saturating_mul(limit);
-        let is_unfiltered = filter.state.is_none() && filter.operation.is_none() && filter.provider.is_none();
-        if is_unfiltered {
-            let total = listing::count(&self.redis, filter.among, workspace).await.map_err(unavailable)?;
-            let mut newest =
-                Newest::after(&self.redis, filter.among, workspace, first).await.map_err(unavailable)?;
-            let ids = newest.take(limit).await.map_err(unavailable)?;
-            let items = listing::read(&self.redis, &ids).await.map_err(unavailable)?;
-            return Ok(Page { items, total });
-        }
-        let fits = |job: &Job| {
-            filter.state.is_none_or(|state| job.state == state)
-                && filter.operation.is_none_or(|operation| job.body.spec.operation == operation)
-                && filter.provider.is_none_or(|provider| job.body.spec.provider == provider)
-        };
-        let mut items = Vec::new();
-        let mut total = 0u64;
-        let mut newest = Newest::after(&self.redis, filter.among, workspace, 0).await.map_err(unavailable)?;
-        let mut seen = 0;
-        while seen < SCAN_LIMIT {
-            let ids = newest.take(CHUNK).await.map_err(unavailable)?;
-            if ids.is_empty() {
-                break;
-            }
-            let jobs = listing::read(&self.redis, &ids).await.map_err(unavailable)?;
-            for job in jobs.into_iter().filter(fits) {
-                let position = isize::try_from(total).unwrap_or(isize::MAX);
-                if position >= first && position < first + limit {
-                    items.push(job);
-                }
-                total += 1;
-            }
-            seen += CHUNK;
-        }
-        Ok(Page { items, total })
+        listing::page(&self.redis, workspace, filter).await.map_err(unavailable)
+    }
+
+    async fn walk(
+        &self,
+        workspace: &WorkspaceId,
+        filter: &JobFilter,
+        behind: Option<&ListPlace>,
+    ) -> Result<Walked, StoreUnavailable> {
+        listing::walk(&self.redis, workspace, filter, behind).await.map_err(unavailable)
     }
 
     async fn cancel(
@@ -193,7 +163,8 @@ impl JobStore for RedisJobStore {
         let verdict =
             Verdict::ending(expected, &after, Extent::Whole, &next, &Source::Outside, retention, now)
                 .map_err(unavailable)?
-                .indexed(before, &after, self.redis.settings.costs_kept_s());
+                .indexed(before, &after, self.redis.settings.costs_kept_s())
+                .telling(before, &after);
         let verdicts = [verdict];
         let shard = self.redis.of_job(&before.id);
         let written = twice(|| async { settle::send(shard, &verdicts).await }).await.map_err(unavailable)?;

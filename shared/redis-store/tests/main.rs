@@ -11,6 +11,7 @@ mod costs;
 mod crash;
 mod documents;
 mod drain;
+mod events;
 mod failover;
 mod faults;
 mod harness;

@@ -113,6 +113,7 @@ pub async fn all_promises_hold<S>(fixture: &mut Fixture<S>) {
     a_dead_workers_steps_are_recovered(fixture).await;
     cancelled_work_is_abandoned_and_can_be_forgotten(fixture).await;
     a_pause_holds_in_every_shard(fixture).await;
+    crate::events::every_event_is_heard_in_every_shard(fixture).await;
 }
 
 async fn cancelled_work_is_abandoned_and_can_be_forgotten<S>(fixture: &Fixture<S>) {
@@ -207,7 +208,7 @@ async fn lists_are_merged_newest_first<S>(fixture: &Fixture<S>) {
     assert!(found.is_sorted_by(|newer, older| newer.body.created_at >= older.body.created_at));
     let ids: HashSet<JobId> = found.into_iter().map(|job| job.id).collect();
     assert_eq!(ids.len() as u64, total, "each job once");
-    let filter = JobFilter { state: Some(State::Succeeded), page: 2, limit: 100, ..JobFilter::default() };
+    let filter = JobFilter { states: vec![State::Succeeded], page: 2, limit: 100, ..JobFilter::default() };
     let filtered = fixture.store.jobs(&workspace(), &filter).await.unwrap();
     assert_eq!((filtered.items.len(), filtered.total), (100, total));
 }

@@ -5,6 +5,7 @@ mod access;
 mod architecture;
 mod callbacks;
 mod doubts;
+mod events;
 mod faults;
 mod harness;
 mod housekeeping;

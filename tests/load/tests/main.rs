@@ -170,6 +170,20 @@ fn programs_tell_what_they_hold_without_work() {
 }
 
 #[test]
+fn a_list_is_gone_through_by_cursors() {
+    let figures = short_run("list");
+    assert_eq!(measures(&figures, JOBS).len(), 3);
+    assert!(value(&figures, "page by cursor, p99 ms") > 0.0);
+}
+
+#[test]
+fn open_streams_hear_of_every_end() {
+    let figures = run_of("streams", FEW_JOBS);
+    assert_eq!(measures(&figures, FEW_JOBS).len(), 3);
+    assert!(value(&figures, "api, MiB resident") > 1.0);
+}
+
+#[test]
 fn a_large_video_goes_through_the_worker() {
     // As many megabytes as there may be jobs.
     let figures = run_of("video", 40);

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Decided, Decision, FaultKind, Policy, Received, at, fail, step_now};
+use super::{Decided, Decision, FaultKind, Policy, Received, at, fail, fault_of, step_now};
 use crate::Timestamp;
 use crate::error::{ErrorCode, JobError, ProviderError};
 use crate::job::{Job, Output, OutputSource, TEXT_LIMIT_BYTES};
@@ -17,7 +17,7 @@ impl Policy {
         job.checks = job.checks.saturating_add(1);
         match found {
             Checked::Working { status, progress_percent } => {
-                job.body.provider_status = Some(status);
+                job.take_status(Some(status), now);
                 job.progress_percent = progress_percent.or(job.progress_percent);
                 job.body.failures = 0;
                 job.body.waits = 0;
@@ -25,13 +25,13 @@ impl Policy {
                 self.wait_on(job, now)
             }
             Checked::Ready { outputs, status, cost } => {
-                job.body.provider_status = Some(status);
+                job.take_status(Some(status), now);
                 self.ready(job, outputs, cost, now)
             }
             Checked::Failed { error, cost } => {
                 job.body.cost.settle(cost);
                 job.body.error = Some(error.to_job_error());
-                job.body.provider_status = error.to_job_error().provider_status;
+                job.take_status(error.to_job_error().provider_status, now);
                 match error {
                     ProviderError::WorkFailed { is_retryable: true, .. } => {
                         self.count_and_retry_submit(job, FaultKind::WorkFailed, now, dice)
@@ -60,7 +60,9 @@ impl Policy {
             | ProviderError::Unauthorized { .. }
             | ProviderError::Quota { .. }
             | ProviderError::WorkFailed { .. } => {
-                job.body.error = Some(error.to_job_error());
+                let fault = error.to_job_error();
+                let is_new = job.body.error.as_ref() != Some(&fault);
+                job.body.error = Some(fault);
                 if let Some(decision) = self.timed_out(&job, now)? {
                     return Ok(decision);
                 }
@@ -73,6 +75,10 @@ impl Policy {
                 let delay = retry.delay(job.body.failures, hint, dice).max(interval.min(retry.cap()));
                 job.apply(Event::StillWorking, now)?;
                 let due = (now + delay).min(self.polling_deadline(&job));
+                if is_new {
+                    // The same fault again is no news, and rewrites no more than the header.
+                    job.note_wait(due, &fault_of(&job), now);
+                }
                 Ok(at(job, Step::Check, due))
             }
             ProviderError::Rejected { .. }

@@ -1,6 +1,6 @@
 //! Decisions of a delivery: what is paid for is not given up because a store is away.
 
-use super::{Decided, Decision, FaultKind, Policy, SourceFault, at, fail};
+use super::{Decided, Decision, FaultKind, Policy, SourceFault, at, fail, fault_of};
 use crate::Timestamp;
 use crate::error::JobError;
 use crate::job::Job;
@@ -14,6 +14,7 @@ impl Policy {
         job.apply(Event::StoreLater, now)?;
         job.body.waits = job.body.waits.saturating_add(1);
         let due = now + self.retry_of(FaultKind::Store).delay(job.body.waits, None, dice);
+        job.note_wait(due, "the asset store does not take the result", now);
         Ok(at(job, Step::Deliver, due))
     }
 
@@ -37,9 +38,11 @@ impl Policy {
             // A fresh look at the provider's operation gives a fresh link.
             job.apply(Event::LinkExpired, now)?;
             job.body.clear_outputs();
+            job.note_wait(due, &fault_of(&job), now);
             return Ok(at(job, Step::Check, due));
         }
         job.apply(Event::StoreLater, now)?;
+        job.note_wait(due, &fault_of(&job), now);
         Ok(at(job, Step::Deliver, due))
     }
 

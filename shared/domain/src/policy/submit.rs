@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use super::{Decided, Decision, FaultKind, Policy, at, fail, last_fault_or, reconcile_now, step_now};
+use super::{
+    Decided, Decision, FaultKind, Policy, at, fail, fault_of, last_fault_or, reconcile_now, step_now,
+};
 use crate::Timestamp;
 use crate::error::{ErrorCode, JobError, ProviderError};
 use crate::job::{Job, Output, RemoteOperation, TEXT_LIMIT_BYTES};
@@ -150,6 +152,7 @@ impl Policy {
         let until = job.body.unknown_since().unwrap_or(job.changed_at) + Duration::from_millis(patience_ms);
         if now < until {
             job.apply(Event::AskLater, now)?;
+            job.note_wait(until, "nobody knows whether the paid call arrived", now);
             return Ok(at(job, Step::Reconcile, until));
         }
         let wants_resubmit = job.body.spec.on_unknown_outcome == OnUnknownOutcome::Resubmit;
@@ -194,6 +197,7 @@ impl Policy {
         job.body.clear_outputs();
         job.checks = 0;
         job.progress_percent = None;
+        job.note_wait(due, &fault_of(&job), now);
         Ok(at(job, Step::Submit, due))
     }
 }

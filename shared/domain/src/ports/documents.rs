@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use async_trait::async_trait;
 
-use super::{Page, StoreUnavailable};
+use super::StoreUnavailable;
 use crate::Timestamp;
 use crate::ids::{DocumentId, WorkspaceId};
 
@@ -56,6 +56,15 @@ pub struct PageOf {
     pub page: u32,
     /// 1 to 100.
     pub limit: u32,
+}
+
+/// One page of a list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DocumentPage {
+    /// The documents.
+    pub items: Vec<Document>,
+    /// How many there are on all pages.
+    pub total: u64,
 }
 
 /// What became of a new document.
@@ -145,7 +154,7 @@ pub trait Documents: Send + Sync {
         kind: DocumentKind,
         workspace: &WorkspaceId,
         page: PageOf,
-    ) -> Result<Page<Document>, StoreUnavailable>;
+    ) -> Result<DocumentPage, StoreUnavailable>;
 
     /// Writes new content over that of `before`, unless the document has changed or gone since. Whether it did.
     async fn replace(

@@ -8,8 +8,7 @@ use crate::Timestamp;
 use crate::asset::Asset;
 use crate::ids::{AssetId, JobId, WorkspaceId};
 use crate::job::Job;
-use crate::operation::{Operation, Provider};
-use crate::state::State;
+use crate::listing::{JobFilter, ListPlace, Page, Walked};
 
 /// The store could not be asked or could not keep what it was given. Nothing was accepted.
 #[derive(Debug, thiserror::Error)]
@@ -49,44 +48,6 @@ pub enum Admission {
     KeyReused(JobId),
 }
 
-/// Among which jobs of a workspace a list looks.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum Among {
-    /// All.
-    #[default]
-    All,
-    /// Those that are uncertain.
-    Uncertain,
-    /// Those that failed as `exhausted` and were neither replayed nor purged.
-    DeadLetters,
-}
-
-/// Which jobs to list. Newest first.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct JobFilter {
-    /// Among these.
-    pub among: Among,
-    /// Only in this state.
-    pub state: Option<State>,
-    /// Only this operation.
-    pub operation: Option<Operation>,
-    /// Only at this provider.
-    pub provider: Option<Provider>,
-    /// From 1.
-    pub page: u32,
-    /// 1 to 100.
-    pub limit: u32,
-}
-
-/// One page of a list.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Page<T> {
-    /// The items.
-    pub items: Vec<T>,
-    /// How many there are on all pages.
-    pub total: u64,
-}
-
 /// What became of a cancel.
 #[derive(Debug, Clone, PartialEq)]
 pub enum CancelOutcome {
@@ -113,8 +74,17 @@ pub trait JobStore: Send + Sync {
     async fn admit_many(&self, new: &[NewJob]) -> Vec<Result<Admission, StoreUnavailable>>;
     /// A job of this workspace.
     async fn job(&self, workspace: &WorkspaceId, id: &JobId) -> Result<Option<Job>, StoreUnavailable>;
-    /// Jobs of this workspace.
+    /// A page of the jobs of this workspace.
     async fn jobs(&self, workspace: &WorkspaceId, filter: &JobFilter) -> Result<Page<Job>, StoreUnavailable>;
+    /// Jobs of this workspace from a place on, or from the newest. Whatever is admitted or forgotten meanwhile, a walk to
+    /// the end meets each job that stays once. A call looks at a bounded number of jobs, so that it may bring few or none
+    /// although the list goes on.
+    async fn walk(
+        &self,
+        workspace: &WorkspaceId,
+        filter: &JobFilter,
+        behind: Option<&ListPlace>,
+    ) -> Result<Walked, StoreUnavailable>;
     /// Ends a job by its caller's wish.
     async fn cancel(
         &self,

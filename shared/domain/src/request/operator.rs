@@ -81,7 +81,7 @@ pub fn parse_selection(body: &Value) -> Result<Selection, Vec<FieldError>> {
     let mut fields = Fields::new(object, &mut problems);
     fields.refuse_unknown(&["job_ids", "filter"]);
     let selection = match (object.get("job_ids"), fields.object("filter")) {
-        (Some(ids), None) if !fields.is_given("filter") => read_ids(ids, &mut fields),
+        (Some(ids), None) if !fields.is_given("filter") => read_ids(ids, &mut fields).map(Selection::Jobs),
         (None | Some(Value::Null), Some(filter)) => {
             let mut inner = Problems::default();
             let selection = read_filter(filter, &mut inner);
@@ -104,7 +104,8 @@ pub fn parse_selection(body: &Value) -> Result<Selection, Vec<FieldError>> {
     }
 }
 
-fn read_ids(ids: &Value, fields: &mut Fields<'_, '_>) -> Option<Selection> {
+/// Reads a list of job ids.
+pub(super) fn read_ids(ids: &Value, fields: &mut Fields<'_, '_>) -> Option<Vec<JobId>> {
     let expected = format!("1 to {SELECTION_LIMIT} job ids");
     let Some(list) = ids.as_array() else {
         fields.push("job_ids", format!("is {}", kind_of(ids)), expected);
@@ -124,7 +125,7 @@ fn read_ids(ids: &Value, fields: &mut Fields<'_, '_>) -> Option<Selection> {
             }
         }
     }
-    Some(Selection::Jobs(read))
+    Some(read)
 }
 
 fn read_filter(filter: &serde_json::Map<String, Value>, problems: &mut Problems) -> Selection {

@@ -107,6 +107,7 @@ impl RedisClaim {
         let now = self.engine.shard.time.now();
         let mut job = self.job.clone();
         job.due_at = Some(job.body.spec.start_deadline);
+        job.note_held(scope, now);
         let extent = self.extent_of(&job);
         let expected = settle::rise(&mut job);
         let verdict = Verdict::parking(expected, &job, extent, scope, &self.source, now);
@@ -259,7 +260,7 @@ impl Claim for RedisClaim {
         let extent = self.extent_of(job);
         // Before the write: whether a lost one has arrived is not known.
         self.is_body_stale.fetch_or(extent == Extent::Whole, Ordering::AcqRel);
-        self.write(Verdict::keeping(job, extent)).await
+        self.write(Verdict::keeping(job, extent).map(|verdict| verdict.telling(&self.job, job))).await
     }
 
     async fn settle(&self, mut job: Job, next: Next) -> Result<(), ClaimError> {
@@ -268,7 +269,11 @@ impl Claim for RedisClaim {
         let expected = settle::rise(&mut job);
         let (retention, now) = (self.engine.retention(), self.engine.shard.time.now());
         let verdict = Verdict::ending(expected, &job, extent, &next, &self.source, retention, now)
-            .map(|verdict| verdict.indexed(&self.job, &job, self.engine.costs_kept_s()));
+            .map(|verdict| verdict.indexed(&self.job, &job, self.engine.costs_kept_s()))
+            .map(|verdict| match &*self.phase.lock().unwrap_or_else(PoisonError::into_inner) {
+                Phase::Saved(saved) => verdict.telling(saved, &job),
+                Phase::Untouched | Phase::Left => verdict.telling(&self.job, &job),
+            });
         let outcome = self.write(verdict).await;
         self.close();
         outcome?;
@@ -319,7 +324,8 @@ impl RedisClaim {
             let expected = settle::rise(&mut after);
             let (source, retention) = (Source::Outside, self.engine.retention());
             let verdict = Verdict::ending(expected, &after, Extent::Whole, &next, &source, retention, now)
-                .map(|verdict| verdict.indexed(&before, &after, self.engine.costs_kept_s()));
+                .map(|verdict| verdict.indexed(&before, &after, self.engine.costs_kept_s()))
+                .map(|verdict| verdict.telling(&before, &after));
             let Ok(verdict) = verdict else { return Ok(Err(ClaimError::GaveUp)) };
             let written = settle::send(&self.engine.shard, &[verdict]).await?;
             if written == [Written::Yes] {

@@ -19,6 +19,7 @@ use serde::{Deserialize, Serialize};
 
 use super::RecordError;
 use super::facts::Facts;
+use super::moment::{self, Packed};
 
 /// The letters. One that was ever used for something is not used for something else.
 #[derive(Serialize, Deserialize)]
@@ -65,6 +66,8 @@ struct Body<'a> {
     assets: Cow<'a, [Asset]>,
     #[serde(rename = "x", default, skip_serializing_if = "Option::is_none")]
     text: Option<Cow<'a, str>>,
+    #[serde(rename = "H", default, skip_serializing_if = "Vec::is_empty")]
+    history: Vec<Packed<'a>>,
     #[serde(rename = "Y", default, skip_serializing_if = "Option::is_none")]
     replay_of: Option<Cow<'a, JobId>>,
     #[serde(rename = "e", default, skip_serializing_if = "is_default")]
@@ -150,12 +153,13 @@ pub(super) fn write(body: &JobBody, record: &mut Vec<u8>) -> Result<(), RecordEr
         outputs_expire_at,
         assets,
         text,
+        history,
         replay_of,
         cost: Cost { estimated, actual, source, price },
         error,
         warnings,
         trace: JobTrace { producer: _, tracestate, media_span_id: _, scheduled_by },
-        created_at: _,
+        created_at,
         started_at: _,
         completed_at: _,
     } = body;
@@ -197,6 +201,7 @@ pub(super) fn write(body: &JobBody, record: &mut Vec<u8>) -> Result<(), RecordEr
         outputs_expire_at_ns: outputs_expire_at.map(nanos).transpose()?,
         assets: assets.into(),
         text: text.as_deref().map(Cow::Borrowed),
+        history: history.iter().map(|moment| moment::pack(moment, *created_at)).collect(),
         replay_of: replay_of.as_ref().map(Cow::Borrowed),
         estimated: *estimated,
         actual: *actual,
@@ -242,6 +247,7 @@ pub(super) fn read(bytes: &[u8], facts: &Facts) -> Result<JobBody, RecordError> 
         outputs_expire_at: body.outputs_expire_at_ns.map(time).transpose()?,
         assets: body.assets.into_owned(),
         text: body.text.map(Cow::into_owned),
+        history: moment::unpack_all(body.history, facts.created_at),
         replay_of: body.replay_of.map(Cow::into_owned),
         cost: Cost {
             estimated: body.estimated,
@@ -278,6 +284,7 @@ pub fn differs(before: &JobBody, after: &JobBody) -> bool {
         outputs_expire_at,
         assets,
         text,
+        history,
         replay_of,
         cost,
         error,
@@ -295,6 +302,7 @@ pub fn differs(before: &JobBody, after: &JobBody) -> bool {
         || *outputs != after.outputs
         || *outputs_expire_at != after.outputs_expire_at
         || *replay_of != after.replay_of
+        || *history != after.history
         || *assets != after.assets
         || *text != after.text
         || *warnings != after.warnings

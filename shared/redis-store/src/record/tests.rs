@@ -21,7 +21,7 @@ const LAYOUT_1: &str = concat!(
     r#""created_at":"2027-01-11T23:59:59.987654321Z","started_at":"2027-01-12T00:00:00.5Z"}"#,
 );
 
-fn old() -> Job {
+pub(crate) fn old() -> Job {
     read(&JobId::new(), LAYOUT_1.as_bytes()).unwrap()
 }
 

@@ -1,6 +1,7 @@
 -- Keeps and queues jobs, each with an outcome of its own. Repeating it after a lost answer changes nothing.
--- ARGV 1 prefix, 2 idempotency key ttl ms, then for each job 8 values:
---   id, record, lane, delay_us, created_us, workspace, digest of the idempotency key ('' = none), fingerprint
+-- ARGV 1 prefix, 2 idempotency key ttl ms, then for each job 9 values:
+--   id, record, lane, delay_us, created_us, workspace, digest of the idempotency key ('' = none), fingerprint, facts of
+--   its first event
 -- Gives for each job 'c' (created), 'r' and the id of the same request, or 'u' and the id of another one.
 local p = ARGV[1]
 local outcomes, indexes = {}, {}
@@ -17,7 +18,7 @@ local function other_holder(id, key, fingerprint)
   redis.call('SET', key, id .. fingerprint, 'PX', ARGV[2])
 end
 
-for at = 3, #ARGV, 8 do
+for at = 3, #ARGV, 9 do
   local id, record, digest = ARGV[at], ARGV[at + 1], ARGV[at + 6]
   local outcome = digest ~= '' and other_holder(id, p .. 'i:' .. digest, ARGV[at + 7])
   if not outcome then
@@ -31,6 +32,7 @@ for at = 3, #ARGV, 8 do
       index[#index + 1] = ARGV[at + 4]
       index[#index + 1] = id
       enqueue(p, ARGV[at + 3] == '0' and 'r' or 'd', ARGV[at + 2], id, string.sub(record, 3, 10), ARGV[at + 3])
+      tell(p, ARGV[at + 5], id, record, ARGV[at + 8])
     end
   end
   outcomes[#outcomes + 1] = outcome

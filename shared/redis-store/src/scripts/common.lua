@@ -67,6 +67,38 @@ local function park(p, scope, lane, id, epoch, delay_us)
   redis.call('ZADD', p .. 'k:' .. scope, digits(now_us()), lane .. ':' .. id)
 end
 
+-- The workspaces that somebody listens to, as far as this script has asked; `false` when there are none at all.
+local heard
+
+-- Whether somebody listens to a workspace. Where nobody listens to any, a script asks once.
+local function is_heard(p, workspace)
+  if heard == nil then
+    heard = redis.call('EXISTS', p .. 'tm') == 1 and {}
+  end
+  if not heard then
+    return false
+  end
+  if heard[workspace] == nil then
+    local until_ms = redis.call('HGET', p .. 'tm', workspace)
+    heard[workspace] = until_ms and tonumber(until_ms) * 1000 > now_us() or false
+  end
+  return heard[workspace]
+end
+
+-- Tells a change of a job to those who listen to its workspace. `header` has at least the header's text; `facts` are
+-- opaque here.
+local function tell(p, workspace, id, header, facts)
+  if is_heard(p, workspace) then
+    local key = p .. 't:' .. workspace
+    redis.call('XADD', key, 'MAXLEN', '~', 10000, '*', 'j', id, 'h', string.sub(header, 1, 47), 'f', facts)
+    if heard[workspace] == true then
+      -- The first of this script: a new stream has no end of its life yet.
+      redis.call('EXPIRE', key, 3600)
+      heard[workspace] = 1
+    end
+  end
+end
+
 -- Leaves a token for who sleeps until a member of a due set is due, unless one lies there.
 local function ring(p, name)
   if redis.call('LLEN', p .. 'w' .. name) == 0 then

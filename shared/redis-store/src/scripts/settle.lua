@@ -1,6 +1,7 @@
 -- Writes verdicts: record, what follows, and acknowledgement of each in one step.
--- ARGV 1 prefix, 2 group, then for each verdict 7 values, and after them id and json of each of its assets:
---   id, expected epoch (8 hex), entry, new header, new rest of the record ('' = as it is), delay_us, plan
+-- ARGV 1 prefix, 2 group, then for each verdict 8 values, and after them id and json of each of its assets:
+--   id, expected epoch (8 hex), entry, new header, new rest of the record ('' = as it is), delay_us, plan, and what those
+--     who listen are told: the workspace, a space and the facts ('' = nothing)
 -- A plan is `source kind step ttl_ms ended assets indexes`; there are few different ones, so each is taken apart once.
 --   source: 's:<lane>' a message of that stream, 'c' a check, 'v' a delivery, 'x' not a claim (a cancel), 'k' keep the
 --     claim
@@ -77,7 +78,7 @@ while at <= #ARGV do
     else
       redis.call('SET', key, header .. rest, 'KEEPTTL')
     end
-    for a = at + 7, at + 5 + 2 * plan.assets, 2 do
+    for a = at + 8, at + 6 + 2 * plan.assets, 2 do
       redis.call('SET', p .. 'a:' .. ARGV[a], ARGV[a + 1], 'PX', plan.ttl)
     end
     for _, change in ipairs(plan.changes) do
@@ -109,12 +110,18 @@ while at <= #ARGV do
     else
       enqueue(p, plan.kind, plan.step, id, string.sub(header, 3, 10), ARGV[at + 5])
     end
+    local event = ARGV[at + 7]
+    -- A kept claim that is written again was told before.
+    if event ~= '' and present ~= header then
+      local space = string.find(event, ' ', 1, true)
+      tell(p, string.sub(event, 1, space - 1), id, header, string.sub(event, space + 1))
+    end
     if plan.has_ended then
       ended[#ended + 1] = id
     end
     results[#results + 1] = 'ok'
   end
-  at = at + 7 + 2 * plan.assets
+  at = at + 8 + 2 * plan.assets
 end
 for stream, entries in pairs(acks) do
   redis.call('XACK', p .. stream, group, unpack(entries))

@@ -51,7 +51,7 @@ impl RealStore {
         let header = Header { state: State::Queued, epoch: 0, deliveries: 0 };
         let text = header_text(&header) + &body_text(&Record { header, attempts: 0, remote: 0 });
         let (_, lane, delay) = next_arguments(next);
-        let arguments = [P, "1000", &id_of(job), &text, lane, delay, "1", "w", "", ""];
+        let arguments = [P, "1000", &id_of(job), &text, lane, delay, "1", "w", "", "", ""];
         self.call(script!("admit.lua"), &[&format!("{P}d")], &arguments).await.map(drop)
     }
 
@@ -137,6 +137,7 @@ impl RealStore {
                 body_text(&verdict.record),
                 delay.to_owned(),
                 format!("{source} {kind} {step} 0 {} 0 ", flag(verdict.record.header.state.is_terminal())),
+                String::new(),
             ]);
         }
         let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();

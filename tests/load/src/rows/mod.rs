@@ -9,8 +9,10 @@ mod commands;
 mod drain;
 mod enqueue;
 mod latency;
+mod lists;
 mod memory;
 mod resident;
+mod streams;
 mod traces;
 mod waiting;
 
@@ -35,6 +37,8 @@ pub const ALL: &[(&str, Measure)] = &[
     ("checks", checks::measure),
     ("backlog", backlog::measure),
     ("accept", accept::measure),
+    ("list", lists::measure),
+    ("streams", streams::measure),
     ("idle-memory", resident::idle),
     ("video", resident::video),
     ("checks-http", waiting::over_http),
