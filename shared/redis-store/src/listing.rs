@@ -17,7 +17,7 @@ const CHUNK: usize = 500;
 /// Records that one filtered page looks at, newest first; its total counts no more. A walk goes on behind them.
 const PAGE_SCAN: usize = 20_000;
 /// Records that one call of a filtered walk looks at: some ten milliseconds of work.
-const WALK_SCAN: usize = 2_000;
+const WALK_SCAN: usize = 1_000;
 
 /// A page by its number, and how many jobs fit.
 pub(crate) async fn page(redis: &Redis, of: &WorkspaceId, filter: &JobFilter) -> RedisResult<Page<Job>> {

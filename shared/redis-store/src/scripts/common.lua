@@ -70,12 +70,17 @@ end
 -- The workspaces that somebody listens to, as far as this script has asked; `false` when there are none at all.
 local heard
 
--- Whether somebody listens to a workspace. Where nobody listens to any, a script asks once.
-local function is_heard(p, workspace)
+-- Whether somebody listens to any workspace: a script asks once.
+local function is_any_heard(p)
   if heard == nil then
     heard = redis.call('EXISTS', p .. 'tm') == 1 and {}
   end
-  if not heard then
+  return heard
+end
+
+-- Whether somebody listens to a workspace.
+local function is_heard(p, workspace)
+  if not is_any_heard(p) then
     return false
   end
   if heard[workspace] == nil then

@@ -112,7 +112,7 @@ while at <= #ARGV do
     end
     local event = ARGV[at + 7]
     -- A kept claim that is written again was told before.
-    if event ~= '' and present ~= header then
+    if event ~= '' and present ~= header and is_any_heard(p) then
       local space = string.find(event, ' ', 1, true)
       tell(p, string.sub(event, 1, space - 1), id, header, string.sub(event, space + 1))
     end
