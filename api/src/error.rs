@@ -7,7 +7,7 @@ use atelier_domain::ports::StoreUnavailable;
 use atelier_domain::request::FieldError;
 use axum::Json;
 use axum::response::{IntoResponse, Response};
-use http::header::{RETRY_AFTER, WWW_AUTHENTICATE};
+use http::header::{CONTENT_RANGE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderValue, StatusCode};
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -29,6 +29,8 @@ pub(crate) enum ApiError {
     Unauthorized { message: &'static str },
     /// Not there, or not for this workspace; the two look the same.
     NotFound { message: String },
+    /// Bytes of a file that it does not have.
+    OutOfRange { size_bytes: u64 },
     /// Something behind the api does not answer. Nothing was accepted.
     Unavailable { message: String, details: Option<Value> },
     /// A fault of ours.
@@ -54,6 +56,7 @@ impl ApiError {
             other @ (Self::BadRequest { .. }
             | Self::Unauthorized { .. }
             | Self::NotFound { .. }
+            | Self::OutOfRange { .. }
             | Self::Unavailable { .. }
             | Self::Internal) => other,
         }
@@ -69,6 +72,11 @@ impl ApiError {
             Self::Invalid { problems } => (spelled_out(&problems), Some(json!({"fields": problems}))),
             Self::Unauthorized { message } => (message.to_owned(), None),
             Self::NotFound { message } => (message, None),
+            Self::OutOfRange { size_bytes } => {
+                let message =
+                    format!("the file has {size_bytes} bytes, and none in the range that was asked for");
+                (message, Some(json!({"size_bytes": size_bytes})))
+            }
             Self::Internal => ("a fault of this service; it has been recorded".to_owned(), None),
         };
         ErrorBody { code, message, details }
@@ -80,6 +88,10 @@ impl ApiError {
 
     pub(crate) fn no_asset() -> Self {
         Self::NotFound { message: "there is no such asset in this workspace".to_owned() }
+    }
+
+    pub(crate) fn no_file() -> Self {
+        Self::NotFound { message: "the file of this asset is gone".to_owned() }
     }
 
     /// A store that does not answer. Logs the cause, which the caller does not see.
@@ -105,6 +117,7 @@ impl ApiError {
             Self::BadRequest { .. } | Self::Invalid { .. } => StatusCode::BAD_REQUEST,
             Self::Unauthorized { .. } => StatusCode::UNAUTHORIZED,
             Self::NotFound { .. } => StatusCode::NOT_FOUND,
+            Self::OutOfRange { .. } => StatusCode::RANGE_NOT_SATISFIABLE,
             Self::Unavailable { .. } => StatusCode::SERVICE_UNAVAILABLE,
             Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
         }
@@ -115,6 +128,7 @@ impl ApiError {
             Self::BadRequest { .. } | Self::Invalid { .. } => "bad_request",
             Self::Unauthorized { .. } => "unauthorized",
             Self::NotFound { .. } => "not_found",
+            Self::OutOfRange { .. } => "range_not_satisfiable",
             Self::Unavailable { .. } => "unavailable",
             Self::Internal => "internal",
         }
@@ -140,9 +154,18 @@ impl From<StoreUnavailable> for ApiError {
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
         let status = self.status();
+        let size_bytes = match &self {
+            Self::OutOfRange { size_bytes } => Some(*size_bytes),
+            _ => None,
+        };
         let mut response = (status, Json(Envelope { error: self.into_body() })).into_response();
         if status == StatusCode::UNAUTHORIZED {
             response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        if let Some(size_bytes) = size_bytes
+            && let Ok(value) = HeaderValue::from_str(&format!("bytes */{size_bytes}"))
+        {
+            response.headers_mut().insert(CONTENT_RANGE, value);
         }
         if status == StatusCode::SERVICE_UNAVAILABLE {
             response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));

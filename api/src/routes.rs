@@ -3,6 +3,7 @@
 mod assets;
 mod batch;
 mod callbacks;
+mod content;
 mod costs;
 mod dead_letters;
 mod health;
@@ -11,6 +12,7 @@ mod jobs;
 mod models;
 mod pauses;
 mod resolve;
+mod upload;
 
 use std::any::Any;
 
@@ -40,8 +42,10 @@ const RESUME: &str = "/api/v1/media/pauses/resume";
 const MODELS: &str = "/api/v1/media/models";
 const COSTS: &str = "/api/v1/media/costs";
 const CALLBACK: &str = "/callbacks/{provider}/{job}/{token}";
+const ASSETS: &str = "/api/v1/assets";
 const ASSET: &str = "/api/v1/assets/{id}";
 const SIGNED_URL: &str = "/api/v1/assets/{id}/signed-url";
+const CONTENT: &str = "/api/v1/assets/{id}/content";
 const HEALTH: &str = "/healthz";
 const READY: &str = "/readyz";
 
@@ -61,8 +65,10 @@ pub fn router(state: ApiState) -> Router {
         .route(MODELS, get(models::list))
         .route(COSTS, get(costs::show))
         .route(CALLBACK, post(callbacks::receive).put(callbacks::receive))
-        .route(ASSET, get(assets::show))
+        .route(ASSETS, post(upload::create).get(assets::list))
+        .route(ASSET, get(assets::show).delete(assets::remove))
         .route(SIGNED_URL, get(assets::signed_url))
+        .route(CONTENT, get(content::show))
         .route(HEALTH, get(health::alive))
         .route(READY, get(health::ready))
         .fallback(unknown_route)
@@ -81,7 +87,9 @@ async fn unknown_route(method: Method, uri: Uri) -> ApiError {
 async fn wrong_method(method: Method, route: Option<Extension<MatchedPath>>) -> ApiError {
     let route = route.as_ref().map_or("", |Extension(route)| route.as_str());
     let allowed = match route {
-        JOBS | PAUSES => "GET and POST",
+        JOBS | PAUSES | ASSETS => "GET and POST",
+        ASSET => "GET and DELETE",
+        CONTENT => "GET and HEAD",
         BATCH | CANCEL | RESOLVE | REPLAY | PURGE | RESUME => "POST",
         CALLBACK => "POST and PUT",
         _ => "GET",

@@ -9,7 +9,7 @@ use atelier_domain::catalogue::Catalogue;
 use atelier_domain::foreign::Exceptions;
 use atelier_domain::policy::Policy;
 use atelier_domain::ports::{
-    AssetStore, Callbacks, CostBook, JobStore, Pauses, Spool, Telemetry, TimeSource,
+    AssetBook, AssetStore, Callbacks, CostBook, JobStore, Pauses, Spool, Telemetry, TimeSource,
 };
 use tokio_util::sync::CancellationToken;
 
@@ -17,6 +17,7 @@ use crate::error::ApiError;
 use crate::keys::ApiKeys;
 use crate::large_bodies::LargeBodies;
 use crate::settings::ApiSettings;
+use crate::uploads::Uploads;
 
 /// [`ApiParts`], shared: layers and handlers each take a clone, several in every request.
 #[derive(Clone)]
@@ -47,6 +48,10 @@ pub struct ApiParts {
     pub costs: Arc<dyn CostBook>,
     /// Where media are kept.
     pub assets: Arc<dyn AssetStore>,
+    /// The records of assets.
+    pub asset_book: Arc<dyn AssetBook>,
+    /// Uploads under way.
+    pub uploads: Uploads,
     /// When it is.
     pub time: Arc<dyn TimeSource>,
     /// Spans that cross processes.

@@ -8,9 +8,11 @@
 )]
 
 mod admission;
+mod assets;
 mod auth;
 mod batch;
 mod callbacks;
+mod content;
 mod costs;
 mod doubts;
 mod fakes;
@@ -22,3 +24,4 @@ mod reading;
 mod serving;
 mod settings;
 mod surface;
+mod uploads;

@@ -13,8 +13,8 @@ use http::request::Parts;
 use crate::error::ApiError;
 use crate::state::ApiState;
 
-const DEFAULT_LIMIT: u32 = 20;
-const MAX_LIMIT: u32 = 100;
+pub(super) const DEFAULT_LIMIT: u32 = 20;
+pub(super) const MAX_LIMIT: u32 = 100;
 
 /// Which jobs to list.
 pub(crate) struct ListQuery(pub JobFilter);
@@ -108,7 +108,7 @@ pub(super) fn pairs(parts: &Parts) -> Result<Vec<(String, String)>, ApiError> {
 }
 
 /// A number within the range. `None` for what is no whole number at all.
-fn clamped(text: &str, min: u32, max: u32) -> Option<u32> {
+pub(super) fn clamped(text: &str, min: u32, max: u32) -> Option<u32> {
     let number: i128 = text.trim().parse().ok()?;
     u32::try_from(number.clamp(i128::from(min), i128::from(max))).ok()
 }
@@ -120,7 +120,7 @@ fn status(text: &str) -> Result<State, String> {
 }
 
 /// `parse` explains itself with "one of ... was expected".
-fn word<T>(
+pub(super) fn word<T>(
     name: &str,
     text: &str,
     parse: impl Fn(&str) -> Result<T, String>,

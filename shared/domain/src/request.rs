@@ -10,6 +10,7 @@ mod operator;
 mod options;
 mod pause;
 mod problem;
+mod upload;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -35,6 +36,7 @@ pub use nearest::nearest;
 pub use operator::{SELECTION_LIMIT, Selection, parse_resolution, parse_selection};
 pub use pause::{Asker, parse_pause};
 pub use problem::FieldError;
+pub use upload::{name_of_form_file, parse_upload_metadata, parse_upload_name};
 
 /// The fields of a request, in the order of the documentation.
 pub const FIELDS: &[&str] = &[

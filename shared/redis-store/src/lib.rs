@@ -5,6 +5,7 @@
 //! change or nothing of it. See `shared/docs/architecture.md` and `shared/docs/adr/`.
 
 mod admission;
+mod asset_book;
 pub mod audit;
 mod clock;
 mod common_time;
@@ -29,6 +30,7 @@ mod settle;
 mod spool;
 mod store;
 
+pub use asset_book::RedisAssetBook;
 pub use clock::Clock;
 pub use common_time::CommonTime;
 pub use connect::{ConnectError, Redis};

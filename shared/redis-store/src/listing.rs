@@ -1,4 +1,4 @@
-//! The jobs of a workspace over all shards, newest first.
+//! Indexes of a workspace over all shards, newest first, and the jobs in them.
 
 use std::collections::VecDeque;
 
@@ -10,16 +10,17 @@ use redis::{AsyncCommands, RedisResult};
 use tracing::error;
 
 use crate::connect::{Redis, Shard, twice};
+use crate::keys::Keys;
 use crate::record;
 
 /// Ids read in one command.
-const CHUNK: isize = 500;
+pub(crate) const CHUNK: isize = 500;
 
-/// How many ids the indexes of a workspace hold. An id whose record has expired is among them until the control queue
+/// How many ids these indexes of all shards hold. An id whose record has expired is among them until the control queue
 /// repairs the index.
-pub(crate) async fn count(redis: &Redis, among: Among, workspace: &WorkspaceId) -> RedisResult<u64> {
+pub(crate) async fn count(redis: &Redis, index: impl Fn(&Keys) -> String) -> RedisResult<u64> {
     let counts = redis.shards().iter().map(|shard| {
-        let index = shard.keys.index_of(among, workspace);
+        let index = index(&shard.keys);
         async move { twice(|| async { shard.commands().zcard::<_, u64>(&index).await }).await }
     });
     Ok(try_join_all(counts).await?.into_iter().sum())
@@ -34,6 +35,8 @@ pub(crate) struct Newest<'a> {
 struct Row<'a> {
     shard: &'a Shard,
     index: String,
+    /// Only ids of this time and earlier.
+    until: Option<i64>,
     next_rank: isize,
     is_at_end: bool,
     read: VecDeque<(String, f64)>,
@@ -48,14 +51,25 @@ impl<'a> Newest<'a> {
         workspace: &WorkspaceId,
         skipped: isize,
     ) -> RedisResult<Self> {
+        Self::over(redis, |keys| keys.index_of(among, workspace), None).skipping(skipped).await
+    }
+
+    /// Over these indexes, those of `until` and earlier.
+    pub(crate) fn over(redis: &'a Redis, index: impl Fn(&Keys) -> String, until: Option<i64>) -> Self {
         let rows = redis.shards().iter().map(|shard| Row {
             shard,
-            index: shard.keys.index_of(among, workspace),
+            index: index(&shard.keys),
+            until,
             next_rank: 0,
             is_at_end: false,
             read: VecDeque::new(),
         });
-        let mut newest = Self { rows: rows.collect() };
+        Self { rows: rows.collect() }
+    }
+
+    /// Goes on after the `skipped` next ones.
+    pub(crate) async fn skipping(self, skipped: isize) -> RedisResult<Self> {
+        let mut newest = self;
         if let [row] = &mut newest.rows[..] {
             row.next_rank = skipped;
             return Ok(newest);
@@ -73,13 +87,21 @@ impl<'a> Newest<'a> {
 
     /// The next `count` ids, at most [`CHUNK`]; fewer only at the end.
     pub(crate) async fn take(&mut self, count: isize) -> RedisResult<Vec<String>> {
+        Ok(self.take_timed(count).await?.into_iter().map(|(id, _)| id).collect())
+    }
+
+    /// The same with their times. Those of one time come in the order of their ids, greatest first.
+    pub(crate) async fn take_timed(&mut self, count: isize) -> RedisResult<Vec<(String, f64)>> {
         let count = count.clamp(1, CHUNK);
         let mut taken = Vec::new();
         while taken.len() < count.unsigned_abs() {
             try_join_all(self.rows.iter_mut().map(|row| row.fill(count))).await?;
-            let newest = self.rows.iter_mut().max_by(|a, b| a.head().total_cmp(&b.head()));
+            let newest = self.rows.iter_mut().max_by(|a, b| {
+                let ((of_a, id_of_a), (of_b, id_of_b)) = (a.head(), b.head());
+                of_a.total_cmp(&of_b).then_with(|| id_of_a.cmp(id_of_b))
+            });
             match newest.and_then(|row| row.read.pop_front()) {
-                Some((id, _)) => taken.push(id),
+                Some(next) => taken.push(next),
                 None => break,
             }
         }
@@ -88,9 +110,9 @@ impl<'a> Newest<'a> {
 }
 
 impl Row<'_> {
-    /// The time of the newest id that is left.
-    fn head(&self) -> f64 {
-        self.read.front().map_or(f64::NEG_INFINITY, |(_, time)| *time)
+    /// The newest id that is left, after its time.
+    fn head(&self) -> (f64, &str) {
+        self.read.front().map_or((f64::NEG_INFINITY, ""), |(id, time)| (*time, id))
     }
 
     /// Reads on when nothing is left of what was read before.
@@ -99,9 +121,19 @@ impl Row<'_> {
             return Ok(());
         }
         let (shard, index, from) = (self.shard, &self.index, self.next_rank);
-        let ids: Vec<(String, f64)> =
-            twice(|| async { shard.commands().zrevrange_withscores(index, from, from + count - 1).await })
-                .await?;
+        let ids: Vec<(String, f64)> = match self.until {
+            None => {
+                let range =
+                    || async { shard.commands().zrevrange_withscores(index, from, from + count - 1).await };
+                twice(range).await?
+            }
+            Some(until) => {
+                let mut range = redis::cmd("ZRANGE");
+                range.arg(index).arg(until).arg("-inf").arg("BYSCORE").arg("REV");
+                range.arg("LIMIT").arg(from).arg(count).arg("WITHSCORES");
+                twice(|| async { range.query_async(&mut shard.commands()).await }).await?
+            }
+        };
         let found = isize::try_from(ids.len()).unwrap_or(count);
         self.next_rank += found;
         self.is_at_end = found < count;

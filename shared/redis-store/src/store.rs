@@ -20,6 +20,7 @@ use tokio_util::sync::CancellationToken;
 use crate::admission::Joiner;
 use crate::connect::{Redis, twice};
 use crate::events::{self, Waiters};
+use crate::keys::Keys;
 use crate::listing::{self, Newest};
 use crate::settle::{self, Extent, Source, Verdict, Written};
 use crate::{admission, common_time, record, script};
@@ -89,7 +90,8 @@ impl JobStore for RedisJobStore {
         let first = isize::try_from(filter.page.saturating_sub(1)).unwrap_or(0).saturating_mul(limit);
         let is_unfiltered = filter.state.is_none() && filter.operation.is_none() && filter.provider.is_none();
         if is_unfiltered {
-            let total = listing::count(&self.redis, filter.among, workspace).await.map_err(unavailable)?;
+            let index = |keys: &Keys| keys.index_of(filter.among, workspace);
+            let total = listing::count(&self.redis, index).await.map_err(unavailable)?;
             let mut newest =
                 Newest::after(&self.redis, filter.among, workspace, first).await.map_err(unavailable)?;
             let ids = newest.take(limit).await.map_err(unavailable)?;
@@ -185,7 +187,7 @@ impl JobStore for RedisJobStore {
     }
 
     async fn decide(&self, before: &Job, after: Job, next: Next) -> Result<bool, StoreUnavailable> {
-        let retention = Duration::from_secs(self.redis.settings.retention_s);
+        let retention = self.redis.settings.retention();
         let mut after = after;
         after.epoch = before.epoch;
         let expected = settle::rise(&mut after);
@@ -193,7 +195,7 @@ impl JobStore for RedisJobStore {
         let verdict =
             Verdict::ending(expected, &after, Extent::Whole, &next, &Source::Outside, retention, now)
                 .map_err(unavailable)?
-                .indexed(before, &after, self.redis.settings.costs_kept_s());
+                .indexed(before, &after, retention);
         let verdicts = [verdict];
         let shard = self.redis.of_job(&before.id);
         let written = twice(|| async { settle::send(shard, &verdicts).await }).await.map_err(unavailable)?;

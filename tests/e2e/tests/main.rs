@@ -2,6 +2,7 @@
 //! simulator, and requests over HTTP.
 
 mod architecture;
+mod assets;
 mod callbacks;
 mod doubts;
 mod faults;

@@ -91,3 +91,13 @@ local function wake(p)
     end
   end
 end
+
+-- Keeps the record of an asset for so many milliseconds, '0' for ever, and lists it.
+local function keep_asset(p, workspace, kept_ms, id, created_ms, json)
+  if kept_ms == '0' then
+    redis.call('SET', p .. 'a:' .. id, json)
+  else
+    redis.call('SET', p .. 'a:' .. id, json, 'PX', kept_ms)
+  end
+  redis.call('ZADD', p .. 'e:' .. workspace, created_ms, id)
+end

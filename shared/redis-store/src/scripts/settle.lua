@@ -1,13 +1,13 @@
 -- Writes verdicts: record, what follows, and acknowledgement of each in one step.
--- ARGV 1 prefix, 2 group, then for each verdict 7 values, and after them id and json of each of its assets:
+-- ARGV 1 prefix, 2 group, then for each verdict 7 values, and after them id, time in ms and json of each of its assets:
 --   id, expected epoch (8 hex), entry, new header, new rest of the record ('' = as it is), delay_us, plan
 -- A plan is `source kind step ttl_ms ended assets indexes`; there are few different ones, so each is taken apart once.
 --   source: 's:<lane>' a message of that stream, 'c' a check, 'v' a delivery, 'x' not a claim (a cancel), 'k' keep the
 --     claim
 --   kind and step: what is enqueued, the step as its lane; kind 'p' = held back by the pause in `indexes`
 --   ttl_ms: 0 = none; ended: 1 = tell those who wait; assets: how many there are
---   indexes: '+u:acme' enters one, '-u:acme' leaves it, '$acme|...' enters a cost into the books, commas between; nothing
---     where there is none
+--   indexes: '+u:acme' enters one, '-u:acme' leaves it, '$acme|...' enters a cost into the books, '@acme|ttl_ms' keeps the
+--     assets for that long (0 = for ever) and lists them, commas between; nothing where there is none
 -- Gives for each verdict 'ok' or the present record ('' when there is none): somebody else has changed the job (INV-9).
 -- A verdict whose header is already there was written by an earlier run whose answer was lost.
 local p, group = ARGV[1], ARGV[2]
@@ -45,7 +45,7 @@ local function plan_of(text)
       stream = string.sub(source, 1, 2) == 's:', scope = kind == 'p' and indexes, changes = {}
     }
     if not plan.scope then
-      for sign, index in string.gmatch(indexes, '([+$-])([^,]+)') do
+      for sign, index in string.gmatch(indexes, '([+$@-])([^,]+)') do
         table.insert(plan.changes, {sign, index})
       end
     end
@@ -76,13 +76,15 @@ while at <= #ARGV do
     else
       redis.call('SET', key, header .. rest, 'KEEPTTL')
     end
-    for a = at + 7, at + 5 + 2 * plan.assets, 2 do
-      redis.call('SET', p .. 'a:' .. ARGV[a], ARGV[a + 1], 'PX', plan.ttl)
-    end
     for _, change in ipairs(plan.changes) do
       local sign, index = change[1], change[2]
       if sign == '$' then
         charge(index)
+      elseif sign == '@' then
+        local workspace, kept_ms = string.match(index, '^([^|]+)|(%d+)$')
+        for a = at + 7, at + 4 + 3 * plan.assets, 3 do
+          keep_asset(p, workspace, kept_ms, ARGV[a], ARGV[a + 1], ARGV[a + 2])
+        end
       elseif sign == '+' then
         redis.call('ZADD', p .. index, string.sub(header, 19, 31), id)
       else
@@ -113,7 +115,7 @@ while at <= #ARGV do
     end
     results[#results + 1] = 'ok'
   end
-  at = at + 7 + 2 * plan.assets
+  at = at + 7 + 3 * plan.assets
 end
 for stream, entries in pairs(acks) do
   redis.call('XACK', p .. stream, group, unpack(entries))
