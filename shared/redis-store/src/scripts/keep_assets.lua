@@ -4,4 +4,5 @@
 for at = 3, #ARGV, 4 do
   keep_asset(ARGV[1], ARGV[at], ARGV[2], ARGV[at + 1], ARGV[at + 2], ARGV[at + 3])
 end
+list_assets(ARGV[1])
 return (#ARGV - 2) / 4

@@ -46,7 +46,11 @@ local function plan_of(text)
     }
     if not plan.scope then
       for sign, index in string.gmatch(indexes, '([+$@-])([^,]+)') do
-        table.insert(plan.changes, {sign, index})
+        if sign == '@' then
+          plan.workspace, plan.kept_ms = string.match(index, '^([^|]+)|(%d+)$')
+        else
+          table.insert(plan.changes, {sign, index})
+        end
       end
     end
     plans[text] = plan
@@ -76,15 +80,13 @@ while at <= #ARGV do
     else
       redis.call('SET', key, header .. rest, 'KEEPTTL')
     end
+    for a = at + 7, at + 4 + 3 * plan.assets, 3 do
+      keep_asset(p, plan.workspace, plan.kept_ms, ARGV[a], ARGV[a + 1], ARGV[a + 2])
+    end
     for _, change in ipairs(plan.changes) do
       local sign, index = change[1], change[2]
       if sign == '$' then
         charge(index)
-      elseif sign == '@' then
-        local workspace, kept_ms = string.match(index, '^([^|]+)|(%d+)$')
-        for a = at + 7, at + 4 + 3 * plan.assets, 3 do
-          keep_asset(p, workspace, kept_ms, ARGV[a], ARGV[a + 1], ARGV[a + 2])
-        end
       elseif sign == '+' then
         redis.call('ZADD', p .. index, string.sub(header, 19, 31), id)
       else
@@ -130,6 +132,7 @@ for key, book in pairs(books) do
   end
   redis.call('EXPIRE', key, book.kept_s)
 end
+list_assets(p)
 wake(p)
 if #ended > 0 then
   redis.call('PUBLISH', p .. 'ended', table.concat(ended, ' '))
