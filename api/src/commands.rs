@@ -1,6 +1,7 @@
 //! What `atelier-api` does from the command line, beside serving.
 
 mod keys;
+pub mod rebuild;
 mod vault;
 mod words;
 
@@ -9,6 +10,6 @@ use atelier_runtime::Command;
 use crate::program::Settings;
 
 /// All commands.
-pub fn commands() -> [Command<Settings>; 2] {
-    [keys::COMMAND, vault::COMMAND]
+pub fn commands() -> [Command<Settings>; 3] {
+    [keys::COMMAND, rebuild::COMMAND, vault::COMMAND]
 }

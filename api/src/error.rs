@@ -8,7 +8,7 @@ use atelier_domain::ports::StoreUnavailable;
 use atelier_domain::request::FieldError;
 use axum::Json;
 use axum::response::{IntoResponse, Response};
-use http::header::{RETRY_AFTER, WWW_AUTHENTICATE};
+use http::header::{CONTENT_RANGE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderValue, StatusCode};
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -34,6 +34,8 @@ pub(crate) enum ApiError {
     TooManyRequests { message: String, wait: Duration },
     /// Not there, or not for this workspace; the two look the same.
     NotFound { message: String },
+    /// Bytes of a file that it does not have.
+    OutOfRange { size_bytes: u64 },
     /// Something behind the api does not answer. Nothing was accepted.
     Unavailable { message: String, details: Option<Value> },
     /// A fault of ours.
@@ -61,6 +63,7 @@ impl ApiError {
             | Self::Forbidden { .. }
             | Self::TooManyRequests { .. }
             | Self::NotFound { .. }
+            | Self::OutOfRange { .. }
             | Self::Unavailable { .. }
             | Self::Internal) => other,
         }
@@ -78,6 +81,11 @@ impl ApiError {
             Self::Forbidden { message }
             | Self::TooManyRequests { message, .. }
             | Self::NotFound { message } => (message, None),
+            Self::OutOfRange { size_bytes } => {
+                let message =
+                    format!("the file has {size_bytes} bytes, and none in the range that was asked for");
+                (message, Some(json!({"size_bytes": size_bytes})))
+            }
             Self::Internal => ("a fault of this service; it has been recorded".to_owned(), None),
         };
         ErrorBody { code, message, details }
@@ -97,6 +105,10 @@ impl ApiError {
 
     pub(crate) fn no_asset() -> Self {
         Self::NotFound { message: "there is no such asset in this workspace".to_owned() }
+    }
+
+    pub(crate) fn no_file() -> Self {
+        Self::NotFound { message: "the file of this asset is gone".to_owned() }
     }
 
     /// A store that does not answer. Logs the cause, which the caller does not see.
@@ -124,6 +136,7 @@ impl ApiError {
             Self::Forbidden { .. } => StatusCode::FORBIDDEN,
             Self::TooManyRequests { .. } => StatusCode::TOO_MANY_REQUESTS,
             Self::NotFound { .. } => StatusCode::NOT_FOUND,
+            Self::OutOfRange { .. } => StatusCode::RANGE_NOT_SATISFIABLE,
             Self::Unavailable { .. } => StatusCode::SERVICE_UNAVAILABLE,
             Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
         }
@@ -136,6 +149,7 @@ impl ApiError {
             Self::Forbidden { .. } => "forbidden",
             Self::TooManyRequests { .. } => "rate_limited",
             Self::NotFound { .. } => "not_found",
+            Self::OutOfRange { .. } => "range_not_satisfiable",
             Self::Unavailable { .. } => "unavailable",
             Self::Internal => "internal",
         }
@@ -169,7 +183,12 @@ impl IntoResponse for ApiError {
             | Self::Unauthorized { .. }
             | Self::Forbidden { .. }
             | Self::NotFound { .. }
+            | Self::OutOfRange { .. }
             | Self::Internal => None,
+        };
+        let size_bytes = match &self {
+            Self::OutOfRange { size_bytes } => Some(*size_bytes),
+            _ => None,
         };
         let mut response = (status, Json(Envelope { error: self.into_body() })).into_response();
         if status == StatusCode::UNAUTHORIZED {
@@ -177,6 +196,11 @@ impl IntoResponse for ApiError {
         }
         if let Some(seconds) = wait {
             response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds as u64));
+        }
+        if let Some(size_bytes) = size_bytes
+            && let Ok(value) = HeaderValue::from_str(&format!("bytes */{size_bytes}"))
+        {
+            response.headers_mut().insert(CONTENT_RANGE, value);
         }
         response
     }

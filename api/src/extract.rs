@@ -1,5 +1,6 @@
 //! What handlers take out of a request. Every refusal is an [`ApiError`], never one of axum's own plain texts.
 
+mod assets;
 mod attached;
 mod body;
 mod caller;
@@ -9,7 +10,9 @@ mod id;
 mod last_event;
 mod list;
 mod query;
+mod upload;
 
+pub(crate) use assets::{AssetQuery, SignedUrlQuery, cursor_of};
 pub use attached::RawFile;
 pub(crate) use attached::take_inline;
 pub use body::read_body_pieces;
@@ -21,3 +24,4 @@ pub(crate) use id::PathId;
 pub(crate) use last_event::LastEvent;
 pub(crate) use list::{By, ListQuery};
 pub(crate) use query::{ModelQuery, PageQuery, WaitQuery};
+pub(crate) use upload::UploadForm;

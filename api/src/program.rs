@@ -8,11 +8,11 @@ use atelier_domain::callback::CallbackSettings;
 use atelier_domain::catalogue::CatalogueSettings;
 use atelier_domain::foreign::Exceptions;
 use atelier_domain::policy::Policy;
-use atelier_domain::ports::{Telemetry, TimeSource as _};
+use atelier_domain::ports::{AssetManifests, AssetRecords, Telemetry, TimeSource as _};
 use atelier_providers::{ProviderKeyCheck, ProviderSettings, Registry};
 use atelier_redis_store::{
-    Redis, RedisCostBook, RedisDocuments, RedisJobEvents, RedisJobStore, RedisPauses, RedisSpool,
-    RedisStoreSettings, preflight,
+    Redis, RedisAssetBook, RedisCostBook, RedisDocuments, RedisJobEvents, RedisJobStore, RedisPauses,
+    RedisSpool, RedisStoreSettings, preflight,
 };
 use atelier_runtime::settings::{CONFIGURATION_PAGE, Problems, ShutdownSettings, TelemetrySettings};
 use atelier_runtime::shutdown::Shutdown;
@@ -23,7 +23,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 
-use crate::{ApiParts, ApiSettings, ApiState, LargeBodies, router, serve};
+use crate::{ApiParts, ApiSettings, ApiState, LargeBodies, Uploads, router, serve};
 
 /// Everything an api can be told.
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -89,12 +89,15 @@ pub async fn run(
     let listener = TcpListener::bind(settings.api.listen)
         .await
         .with_context(|| format!("cannot listen on {}", settings.api.listen))?;
+    let uploads = Uploads::new(settings.api.uploads_at_once);
     let state = ApiState::new(ApiParts {
         jobs: Arc::new(jobs),
         events: Arc::new(events),
         pauses: Arc::new(RedisPauses::new(redis.clone())),
         costs: Arc::new(RedisCostBook::new(redis.clone())),
         assets: Arc::new(assets.clone()),
+        asset_book: Arc::new(RedisAssetBook::new(redis.clone())),
+        uploads: uploads.clone(),
         time: Arc::new(redis.time()),
         telemetry,
         catalogue: Arc::new(settings.catalogue.load()?),
@@ -126,6 +129,7 @@ pub async fn run(
     time_or_a_second(&redis).await;
     let resealing = tokio::spawn(keep_resealed(documents, vault, Arc::new(redis.time()), end.clone()));
     serve(listener, router(state), stop, settings.shutdown.grace()).await;
+    uploads.close(settings.shutdown.grace()).await;
     end.cancel();
     assets.close().await;
     let _ = listening.await;
@@ -134,6 +138,22 @@ pub async fn run(
     checked.await??;
     info!("api ended");
     Ok(())
+}
+
+/// What a command about assets works on.
+pub(crate) struct AssetStores {
+    pub(crate) manifests: Box<dyn AssetManifests>,
+    pub(crate) records: Box<dyn AssetRecords>,
+}
+
+impl AssetStores {
+    /// Checks Redis, as a program does at its start.
+    pub(crate) async fn open(settings: &Settings) -> anyhow::Result<Self> {
+        let redis = Redis::open(settings.redis.clone())?;
+        preflight::check(&redis).await?;
+        let manifests = S3Store::connect(settings.s3.clone()).await?;
+        Ok(Self { manifests: Box::new(manifests), records: Box::new(RedisAssetBook::new(redis)) })
+    }
 }
 
 /// Waits for the common time. A Redis that answers tells it within milliseconds, and whoever calls at once need not be

@@ -5,6 +5,7 @@ mod assets;
 mod batch;
 mod callbacks;
 mod cancel_many;
+mod content;
 mod costs;
 pub(crate) mod credentials;
 mod dead_letters;
@@ -19,6 +20,7 @@ mod resolve;
 mod retry;
 mod studio;
 mod timeline;
+mod upload;
 mod vault;
 
 use std::any::Any;
@@ -55,8 +57,10 @@ const RESUME: &str = "/api/v1/media/pauses/resume";
 const MODELS: &str = "/api/v1/media/models";
 const COSTS: &str = "/api/v1/media/costs";
 const CALLBACK: &str = "/callbacks/{provider}/{job}/{token}";
+const ASSETS: &str = "/api/v1/assets";
 const ASSET: &str = "/api/v1/assets/{id}";
 const SIGNED_URL: &str = "/api/v1/assets/{id}/signed-url";
+const CONTENT: &str = "/api/v1/assets/{id}/content";
 const GENERATE: &str = "/api/v1/media/generate";
 const MEDIA_MODELS: &str = "/api/v1/media-models";
 const SUMMARY: &str = "/api/v1/costs/summary";
@@ -93,8 +97,10 @@ pub fn router(state: ApiState) -> Router {
         .route(MODELS, get(models::list))
         .route(COSTS, get(costs::show))
         .route(CALLBACK, post(callbacks::receive).put(callbacks::receive))
-        .route(ASSET, get(assets::show))
+        .route(ASSETS, post(upload::create).get(assets::list))
+        .route(ASSET, get(assets::show).delete(assets::remove))
         .route(SIGNED_URL, get(assets::signed_url))
+        .route(CONTENT, get(content::show))
         .route(GENERATE, post(studio::generate))
         .route(MEDIA_MODELS, get(studio::models))
         .route(SUMMARY, get(figures::summary))
@@ -142,9 +148,10 @@ async fn unknown_route(method: Method, uri: Uri) -> ApiError {
 async fn wrong_method(method: Method, route: Option<Extension<MatchedPath>>) -> ApiError {
     let route = route.as_ref().map_or("", |Extension(route)| route.as_str());
     let allowed = match route {
-        JOBS | PAUSES | CREDENTIALS | API_KEYS => "GET and POST",
+        JOBS | PAUSES | ASSETS | CREDENTIALS | API_KEYS => "GET and POST",
         CREDENTIAL => "GET, PATCH and DELETE",
-        API_KEY => "GET and DELETE",
+        API_KEY | ASSET => "GET and DELETE",
+        CONTENT => "GET and HEAD",
         SET_DEFAULT | DEFAULT | CHECK | GENERATE => "POST",
         BATCH | CANCEL | CANCEL_MANY | RETRY | RESOLVE | REPLAY | PURGE | RESUME => "POST",
         CALLBACK => "POST and PUT",

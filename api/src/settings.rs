@@ -29,10 +29,16 @@ pub struct ApiSettings {
     pub body_limit_bytes: usize,
     /// Largest file that comes with a request, in bytes. 20 MiB: what a worker sends to a provider in one piece.
     pub attachment_limit_bytes: usize,
+    /// Largest file that is uploaded as an asset, in bytes. 500 MiB: an hour of video at a usual rate, and as much as a paid
+    /// reply may have; what is larger goes as `input_url`.
+    pub upload_limit_bytes: u64,
+    /// Files that are uploaded at the same time; more of them wait their turn. 16: each holds up to 10 MiB in memory.
+    pub uploads_at_once: usize,
     /// Memory for bodies of more than a megabyte that are read at the same time, in bytes. 256 MiB; more of them wait
     /// their turn.
     pub large_bodies_bytes: usize,
-    /// Longest time a body may take to arrive, in milliseconds. 30000: a megabyte over a poor line.
+    /// Longest time a body may take to arrive, and the longest silence of an upload, in milliseconds. 30000: a megabyte
+    /// over a poor line.
     pub body_timeout_ms: u64,
     /// Longest wait of `?wait=`, in milliseconds. 25000: the published clients give up after 30 seconds.
     pub max_wait_ms: u64,
@@ -55,6 +61,8 @@ impl Default for ApiSettings {
             operators: BTreeSet::new(),
             body_limit_bytes: 1024 * 1024,
             attachment_limit_bytes: 20 * 1024 * 1024,
+            upload_limit_bytes: 500 * 1024 * 1024,
+            uploads_at_once: 16,
             large_bodies_bytes: 256 * 1024 * 1024,
             body_timeout_ms: 30_000,
             max_wait_ms: 25_000,
@@ -78,6 +86,8 @@ impl ApiSettings {
         within("rate_per_s", u64::from(self.rate_per_s), 0, 1_000_000);
         within("body_limit_bytes", self.body_limit_bytes as u64, 1_024, 64 * 1024 * 1024);
         within("attachment_limit_bytes", self.attachment_limit_bytes as u64, 1_024, 512 * 1024 * 1024);
+        within("upload_limit_bytes", self.upload_limit_bytes, 1_024, 5 * 1024 * 1024 * 1024);
+        within("uploads_at_once", self.uploads_at_once as u64, 1, 10_000);
         let one =
             self.body_limit_bytes as u64 + (self.attachment_limit_bytes as u64).saturating_mul(4).div_ceil(3);
         within("large_bodies_bytes", self.large_bodies_bytes as u64, one, 1 << 40);

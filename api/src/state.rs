@@ -9,8 +9,8 @@ use atelier_domain::catalogue::Catalogue;
 use atelier_domain::foreign::Exceptions;
 use atelier_domain::policy::Policy;
 use atelier_domain::ports::{
-    AssetStore, Callbacks, CostBook, Documents, JobEvents, JobStore, KeyCheck, Pauses, Spool, Telemetry,
-    TimeSource,
+    AssetBook, AssetStore, Callbacks, CostBook, Documents, JobEvents, JobStore, KeyCheck, Pauses, Spool,
+    Telemetry, TimeSource,
 };
 use atelier_domain::seal::Sealing;
 use tokio_util::sync::CancellationToken;
@@ -20,6 +20,7 @@ use crate::error::ApiError;
 use crate::keys::ApiKeys;
 use crate::large_bodies::LargeBodies;
 use crate::settings::ApiSettings;
+use crate::uploads::Uploads;
 
 /// [`ApiParts`], shared: layers and handlers each take a clone, several in every request.
 #[derive(Clone)]
@@ -63,6 +64,10 @@ pub struct ApiParts {
     pub costs: Arc<dyn CostBook>,
     /// Where media are kept.
     pub assets: Arc<dyn AssetStore>,
+    /// The records of assets.
+    pub asset_book: Arc<dyn AssetBook>,
+    /// Uploads under way.
+    pub uploads: Uploads,
     /// When it is.
     pub time: Arc<dyn TimeSource>,
     /// Spans that cross processes.

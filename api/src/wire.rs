@@ -1,20 +1,23 @@
 //! The JSON of answers. Names are fixed: other services and the published clients depend on them.
 
+mod assets;
 pub(crate) mod event;
 pub(crate) mod timeline;
 
 use atelier_domain::Timestamp;
-use atelier_domain::asset::Asset;
 use atelier_domain::error::{ErrorCode, JobError};
 use atelier_domain::ids::{AssetId, JobId, WorkspaceId};
 use atelier_domain::job::Job;
 use atelier_domain::ledger::PaidCall;
 use atelier_domain::money::{Cost, CostSource, MicroUsd};
-use atelier_domain::operation::{MediaKind, Operation, Priority, Provider};
+use atelier_domain::operation::{Operation, Priority, Provider};
 use atelier_domain::ports::ListPlace;
 use atelier_domain::state::State;
 use serde::Serialize;
 use serde_json::{Map, Value};
+
+use assets::AssetView;
+pub(crate) use assets::{asset, assets};
 
 /// The envelope of one thing.
 #[derive(Debug, Serialize)]
@@ -89,40 +92,6 @@ struct ErrorView<'a> {
     message: &'a str,
     retryable: bool,
     provider_status: Option<&'a str>,
-}
-
-/// An asset. One fact has several names, because the published clients and their documentation differ.
-#[derive(Debug, Serialize)]
-pub(crate) struct AssetView<'a> {
-    id: &'a AssetId,
-    workspace_id: &'a WorkspaceId,
-    job_id: &'a JobId,
-    r#type: &'static str,
-    media_type: &'static str,
-    mime_type: &'a str,
-    content_type: &'a str,
-    file_size: u64,
-    size: u64,
-    size_bytes: u64,
-    storage_path: &'a str,
-    storage_key: &'a str,
-    provider: Provider,
-    model: &'a str,
-    operation: Operation,
-    prompt: Option<&'a str>,
-    file_name: String,
-    width: Option<u32>,
-    height: Option<u32>,
-    duration_s: Option<f64>,
-    codec: Option<&'a str>,
-    seed: Option<u64>,
-    revised_prompt: Option<&'a str>,
-    sha256: &'a str,
-    execution_id: Option<&'a str>,
-    agent_id: Option<&'a str>,
-    metadata: Map<String, Value>,
-    created_at: String,
-    updated_at: String,
 }
 
 /// Facts of a page. The clients read `pages` or `total_pages`, by their age.
@@ -214,48 +183,6 @@ pub(crate) fn job(job: &Job) -> JobView<'_> {
         started_at: body.started_at.map(time),
         completed_at: body.completed_at.map(time),
         next_check_at: job.due_at.filter(|_| job.state == State::Awaiting).map(time),
-    }
-}
-
-/// The wire form of an asset.
-pub(crate) fn asset<'a>(asset: &'a Asset, prompt: Option<&'a str>) -> AssetView<'a> {
-    let kind = match (asset.operation, asset.media_kind()) {
-        // A transcript is the text of a sound.
-        (Operation::Stt, _) => "text",
-        (_, MediaKind::Speech) => "audio",
-        (_, MediaKind::Image) => "image",
-        (_, MediaKind::Video) => "video",
-    };
-    AssetView {
-        id: &asset.id,
-        workspace_id: &asset.workspace_id,
-        job_id: &asset.job_id,
-        r#type: kind,
-        media_type: kind,
-        mime_type: &asset.content_type,
-        content_type: &asset.content_type,
-        file_size: asset.size_bytes,
-        size: asset.size_bytes,
-        size_bytes: asset.size_bytes,
-        storage_path: &asset.key,
-        storage_key: &asset.key,
-        provider: asset.provider,
-        model: &asset.model,
-        operation: asset.operation,
-        prompt,
-        file_name: asset.file_name(),
-        width: asset.media.width,
-        height: asset.media.height,
-        duration_s: asset.media.duration_ms.map(|millis| millis as f64 / 1000.0),
-        codec: asset.media.codec.as_deref(),
-        seed: asset.seed,
-        revised_prompt: asset.revised_prompt.as_deref(),
-        sha256: &asset.sha256,
-        execution_id: None,
-        agent_id: None,
-        metadata: Map::new(),
-        created_at: time(asset.created_at),
-        updated_at: time(asset.created_at),
     }
 }
 

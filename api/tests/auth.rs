@@ -22,6 +22,10 @@ async fn every_route_of_the_api_needs_a_known_key() {
         ("GET", format!("/api/v1/media/jobs/{id}/events")),
         ("GET", format!("/api/v1/assets/{id}")),
         ("GET", format!("/api/v1/assets/{id}/signed-url")),
+        ("GET", format!("/api/v1/assets/{id}/content")),
+        ("DELETE", format!("/api/v1/assets/{id}")),
+        ("GET", "/api/v1/assets".to_owned()),
+        ("POST", "/api/v1/assets".to_owned()),
     ] {
         for headers in [
             &[][..],

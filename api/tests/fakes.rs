@@ -1,13 +1,16 @@
 //! The ports in memory, and a caller.
 
+mod assets;
+
 use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
+pub use assets::{asset_of, upload_of};
 use async_trait::async_trait;
-use atelier_api::{ApiKeys, ApiParts, ApiSettings, ApiState, LargeBodies, router};
-use atelier_domain::asset::{Asset, MediaFacts};
+use atelier_api::{ApiKeys, ApiParts, ApiSettings, ApiState, LargeBodies, Uploads, router};
+use atelier_domain::asset::Asset;
 use atelier_domain::callback::CallbackSettings;
 use atelier_domain::catalogue::Catalogue;
 use atelier_domain::costs::DayCost;
@@ -15,7 +18,7 @@ use atelier_domain::credential::CredentialType;
 use atelier_domain::foreign::Exceptions;
 use atelier_domain::ids::{AssetId, JobId, WorkspaceId};
 use atelier_domain::job::{Epoch, Job};
-use atelier_domain::operation::{Operation, Provider, Step};
+use atelier_domain::operation::Step;
 use atelier_domain::pause::{Pause, PauseFacts, PauseScope};
 use atelier_domain::policy::Policy;
 use atelier_domain::ports::*;
@@ -62,6 +65,10 @@ pub struct MemoryStore {
     pub panics: AtomicBool,
     /// Nobody has said yet what time it is.
     pub time_is_unknown: AtomicBool,
+    /// Bytes that were put into the asset store.
+    pub taken: AtomicU64,
+    /// Bytes after which a download breaks off; 0 for none.
+    pub breaks_after: AtomicUsize,
     /// Most jobs that many at once find room for; 0 for any number.
     pub holds: AtomicUsize,
 }
@@ -99,6 +106,18 @@ impl MemoryStore {
 
     pub fn keep_cost(&self, workspace: &str, cost: DayCost) {
         self.kept.lock().unwrap().costs.push((workspace.parse().unwrap(), cost));
+    }
+
+    pub fn keep_object(&self, key: &str, bytes: &[u8]) {
+        self.kept.lock().unwrap().objects.insert(key.to_owned(), bytes.to_vec());
+    }
+
+    pub fn assets(&self) -> Vec<Asset> {
+        self.kept.lock().unwrap().assets.clone()
+    }
+
+    pub fn drop_object(&self, key: &str) {
+        self.kept.lock().unwrap().objects.remove(key);
     }
 
     pub fn keep_asset(&self, asset: Asset) {
@@ -301,52 +320,6 @@ impl CostBook for MemoryStore {
 }
 
 #[async_trait]
-impl AssetStore for MemoryStore {
-    async fn put(&self, object: NewObject, mut body: ByteStream) -> Result<StoredObject, PutError> {
-        AssetStore::ready(self).await?;
-        let mut bytes = Vec::new();
-        while let Some(chunk) = body.next().await {
-            bytes.extend_from_slice(&chunk?);
-        }
-        let stored = atelier_s3_store::probe_pieces(object, &[&bytes])?;
-        self.kept.lock().unwrap().objects.insert(stored.key.clone(), bytes);
-        Ok(stored)
-    }
-
-    async fn inspect(&self, object: NewObject, bytes: Bytes) -> Result<StoredObject, PutError> {
-        atelier_s3_store::probe_pieces(object, &[&bytes])
-    }
-
-    async fn signed_input_url(&self, _: &str, _: Duration) -> Result<String, PutError> {
-        unreachable!("the api calls no provider")
-    }
-
-    async fn put_manifest(&self, _: &Asset) -> Result<(), PutError> {
-        unreachable!("the api stores no media")
-    }
-
-    async fn read(&self, _: &str, _: u64) -> Result<Option<Bytes>, PutError> {
-        unreachable!("the api reads no media")
-    }
-
-    async fn remove(&self, _: &str) -> Result<(), PutError> {
-        unreachable!("the api removes no media")
-    }
-
-    async fn signed_url(&self, asset: &Asset, ttl: Duration) -> Result<String, PutError> {
-        AssetStore::ready(self).await?;
-        Ok(format!("https://s3.example/{}?X-Amz-Expires={}", asset.key, ttl.as_secs()))
-    }
-
-    async fn ready(&self) -> Result<(), PutError> {
-        if self.assets_are_down.load(Ordering::SeqCst) {
-            return Err(PutError::Unavailable("no route to s3.secret".into()));
-        }
-        Ok(())
-    }
-}
-
-#[async_trait]
 impl Spool for MemoryStore {
     async fn keep(
         &self,
@@ -422,6 +395,7 @@ pub struct Api {
     pub events: Arc<MemoryEvents>,
     pub telemetry: Arc<MemoryTelemetry>,
     pub draining: CancellationToken,
+    pub uploads: Uploads,
     pub router: Router,
 }
 
@@ -438,6 +412,7 @@ impl Api {
         let events = Arc::new(MemoryEvents::default());
         let telemetry = Arc::new(telemetry);
         let draining = CancellationToken::new();
+        let uploads = Uploads::new(settings.uploads_at_once);
         let two = || ApiKeys::new([("acme-key", "acme"), ("beta-key", "beta")]).unwrap();
         let keys = if settings.api_keys.is_empty() { two() } else { settings.api_keys.clone() };
         let state = ApiState::new(ApiParts {
@@ -446,6 +421,8 @@ impl Api {
             pauses: store.clone(),
             costs: store.clone(),
             assets: store.clone(),
+            asset_book: store.clone(),
+            uploads: uploads.clone(),
             time: store.clone(),
             telemetry: telemetry.clone(),
             catalogue: Arc::new(Catalogue::builtin().unwrap()),
@@ -462,7 +439,14 @@ impl Api {
             settings: Arc::new(settings),
             draining: draining.clone(),
         });
-        Self { store, documents, events, telemetry, draining, router: router(state) }
+        Self { store, documents, events, telemetry, draining, uploads, router: router(state) }
+    }
+
+    /// An answer that need not be JSON: status, headers, bytes.
+    pub async fn raw(&self, request: Request<Body>) -> (StatusCode, HeaderMap, Bytes) {
+        let response = self.router.clone().oneshot(request).await.unwrap();
+        let (status, headers) = (response.status(), response.headers().clone());
+        (status, headers, response.into_body().collect().await.unwrap().to_bytes())
     }
 
     pub async fn send(&self, request: Request<Body>) -> Answer {
@@ -570,29 +554,4 @@ pub fn video() -> Value {
         "operation": "video_from_image", "provider": "runway", "model": "gen4_turbo", "prompt": "slow pan",
         "input_url": "https://example.com/a.png", "config": {"duration": 5},
     })
-}
-
-pub fn asset_of(job: &JobId, workspace: &str, content_type: &str) -> Asset {
-    Asset {
-        id: AssetId::of(job, 0),
-        workspace_id: workspace.parse().unwrap(),
-        job_id: job.clone(),
-        index: 0,
-        operation: Operation::ImageGen,
-        provider: Provider::Fal,
-        model: "fal-ai/flux/schnell".to_owned(),
-        key: format!("{workspace}/2026/11/22/{job}/0.png"),
-        content_type: content_type.to_owned(),
-        size_bytes: 1234,
-        sha256: "ab".repeat(32),
-        media: MediaFacts {
-            width: Some(512),
-            height: Some(384),
-            codec: Some("png".to_owned()),
-            duration_ms: None,
-        },
-        seed: Some(7),
-        revised_prompt: None,
-        created_at: "2026-11-22T10:00:00Z".parse().unwrap(),
-    }
 }

@@ -9,9 +9,11 @@
 
 mod admission;
 mod api_keys;
+mod assets;
 mod auth;
 mod batch;
 mod callbacks;
+mod content;
 mod costs;
 mod credentials;
 mod doubts;
@@ -31,3 +33,4 @@ mod serving;
 mod settings;
 mod studio;
 mod surface;
+mod uploads;

@@ -1,4 +1,4 @@
-//! Reading, waiting, listing, cancelling; assets.
+//! Reading, waiting, listing, cancelling.
 
 use std::time::Duration;
 
@@ -13,11 +13,11 @@ use std::sync::atomic::Ordering;
 
 use crate::fakes::{Api, asset_of, image, request, video};
 
-fn keys(value: &Value) -> Vec<&str> {
+pub fn keys(value: &Value) -> Vec<&str> {
     value.as_object().unwrap().keys().map(String::as_str).collect()
 }
 
-fn sorted<'a>(names: &[&'a str]) -> Vec<&'a str> {
+pub fn sorted<'a>(names: &[&'a str]) -> Vec<&'a str> {
     let mut names = names.to_vec();
     names.sort_unstable();
     names
@@ -80,7 +80,7 @@ const JOB_KEYS: &[&str] = &[
     "next_check_at",
 ];
 
-const ASSET_KEYS: &[&str] = &[
+pub const ASSET_KEYS: &[&str] = &[
     "id",
     "workspace_id",
     "job_id",
@@ -213,6 +213,7 @@ async fn what_is_no_job_is_404() {
         api.post(&format!("/api/v1/media/jobs/{id}/cancel"), &json!({})).await.refused(404, "not_found");
         api.get(&format!("/api/v1/assets/{id}")).await.refused(404, "not_found");
         api.get(&format!("/api/v1/assets/{id}/signed-url")).await.refused(404, "not_found");
+        api.get(&format!("/api/v1/assets/{id}/content")).await.refused(404, "not_found");
     }
 }
 
@@ -365,70 +366,6 @@ async fn a_job_is_cancelled_once_also_with_an_empty_json_body() {
 }
 
 #[tokio::test]
-async fn an_asset_has_all_its_names() {
-    let api = Api::default();
-    let id: JobId = api.admitted(&image()).await.parse().unwrap();
-    api.store.keep_asset(asset_of(&id, "acme", "image/png"));
-    let answer = api.get(&format!("/api/v1/assets/{}", AssetId::of(&id, 0))).await;
-    assert_eq!(answer.status, 200);
-    let asset = &answer.json["data"];
-    assert_eq!(sorted(&keys(asset)), sorted(ASSET_KEYS));
-    for (name, value) in [
-        ("id", json!(AssetId::of(&id, 0))),
-        ("workspace_id", json!("acme")),
-        ("job_id", json!(id)),
-        ("type", json!("image")),
-        ("media_type", json!("image")),
-        ("mime_type", json!("image/png")),
-        ("content_type", json!("image/png")),
-        ("file_size", json!(1234)),
-        ("size", json!(1234)),
-        ("size_bytes", json!(1234)),
-        ("storage_path", json!(format!("acme/2026/11/22/{id}/0.png"))),
-        ("storage_key", json!(format!("acme/2026/11/22/{id}/0.png"))),
-        ("provider", json!("fal")),
-        ("model", json!("fal-ai/flux/schnell")),
-        ("operation", json!("image_gen")),
-        ("file_name", json!(format!("{id}-0.png"))),
-        ("metadata", json!({})),
-        ("created_at", json!("2026-11-22T10:00:00.000Z")),
-        ("prompt", json!("a fox in the snow")),
-        ("agent_id", Value::Null),
-    ] {
-        assert_eq!(asset[name], value, "{name}");
-    }
-}
-
-#[tokio::test]
-async fn an_asset_outlives_its_job() {
-    let api = Api::default();
-    let gone = JobId::new();
-    api.store.keep_asset(asset_of(&gone, "acme", "image/png"));
-    let answer = api.get(&format!("/api/v1/assets/{}", AssetId::of(&gone, 0))).await;
-    assert_eq!((answer.status.as_u16(), &answer.json["data"]["prompt"]), (200, &Value::Null));
-}
-
-#[tokio::test]
-async fn a_signed_url_says_how_long_it_is_good_and_is_not_cached() {
-    let api = Api::default();
-    let job = JobId::new();
-    api.store.keep_asset(asset_of(&job, "acme", "image/png"));
-    let path = format!("/api/v1/assets/{}/signed-url", AssetId::of(&job, 0));
-    let answer = api.get(&path).await;
-    let data = &answer.json["data"];
-    assert_eq!(keys(data), ["expires_at", "url"]);
-    assert_eq!(data["url"], format!("https://s3.example/acme/2026/11/22/{job}/0.png?X-Amz-Expires=3600"));
-    let expires: atelier_domain::Timestamp = data["expires_at"].as_str().unwrap().parse().unwrap();
-    let seconds = expires.duration_since(atelier_domain::Timestamp::now()).as_secs();
-    assert!((3590..=3600).contains(&seconds), "{seconds}");
-    assert_eq!(answer.headers["cache-control"], "no-store");
-
-    api.store.assets_are_down.store(true, Ordering::SeqCst);
-    let message = api.get(&path).await.refused(503, "unavailable");
-    assert!(message.contains("asset store") && !message.contains("secret"), "{message}");
-}
-
-#[tokio::test]
 async fn a_store_that_is_away_is_503_everywhere() {
     let api = Api::default();
     api.store.jobs_are_down.store(true, Ordering::SeqCst);
@@ -437,8 +374,10 @@ async fn a_store_that_is_away_is_503_everywhere() {
         "/api/v1/media/jobs".to_owned(),
         format!("/api/v1/media/jobs/{id}"),
         format!("/api/v1/media/jobs/{id}?wait=5"),
+        "/api/v1/assets".to_owned(),
         format!("/api/v1/assets/{id}"),
         format!("/api/v1/assets/{id}/signed-url"),
+        format!("/api/v1/assets/{id}/content"),
     ] {
         api.get(&path).await.refused(503, "unavailable");
     }

@@ -60,3 +60,25 @@ fn a_value_out_of_range_is_named() {
     let errors = settings("[api]\nmax_wait_ms = 999999\n", &[]).unwrap_err();
     assert!(errors.contains("max_wait_ms"), "{errors}");
 }
+
+#[test]
+fn retention_by_workspace_comes_from_a_section_or_variables() {
+    let names = |settings: Settings| {
+        let days = settings.s3.assets_retention_by_workspace.into_iter();
+        days.map(|(workspace, days)| (workspace.to_string(), days)).collect::<Vec<_>>()
+    };
+    let section = "assets_retention_by_workspace = { acme = 30, archive = 0 }\n";
+    let expected = [("acme".to_owned(), 30), ("archive".to_owned(), 0)];
+    assert_eq!(names(settings(section, &[]).unwrap()), expected);
+    let variables = [
+        ("ATELIER_S3__ASSETS_RETENTION_BY_WORKSPACE__ACME", "30"),
+        ("ATELIER_S3__ASSETS_RETENTION_BY_WORKSPACE__ARCHIVE", "0"),
+    ];
+    assert_eq!(names(settings("", &variables).unwrap()), expected);
+    for (wrong, part) in
+        [("{ acme = 99999 }", "acme"), ("{ \"No Name\" = 5 }", "assets_retention_by_workspace")]
+    {
+        let errors = settings(&format!("assets_retention_by_workspace = {wrong}\n"), &[]).unwrap_err();
+        assert!(errors.contains(part), "{errors}");
+    }
+}

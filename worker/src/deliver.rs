@@ -1,7 +1,7 @@
 //! The step `deliver`: streams finished outputs into the asset store. May be repeated at any point: the same job and
 //! index give the same key (INV-5), and nothing is shown before everything is stored.
 
-use atelier_domain::asset::{self, Asset};
+use atelier_domain::asset::{self, Asset, MadeBy};
 use atelier_domain::error::{ErrorCode, JobError};
 use atelier_domain::ids::AssetId;
 use atelier_domain::job::{Epoch, Job, Output, OutputSource};
@@ -95,11 +95,15 @@ impl Worker {
         let asset = Asset {
             id: AssetId::of(&job.id, index),
             workspace_id: job.body.workspace_id.clone(),
-            job_id: job.id.clone(),
-            index,
-            operation: spec.operation,
-            provider: spec.provider,
-            model: spec.model.clone(),
+            made_by: Some(MadeBy {
+                job_id: job.id.clone(),
+                index,
+                operation: spec.operation,
+                provider: spec.provider,
+                model: spec.model.clone(),
+            }),
+            name: None,
+            metadata: serde_json::Map::new(),
             key: object.key,
             content_type: object.content_type,
             size_bytes: object.size_bytes,

@@ -17,7 +17,7 @@ use crate::state::ApiState;
 
 /// A refused body is read on up to so many bytes past its limit: closing on a caller that still sends would lose the
 /// answer.
-const DRAINED_BYTES: usize = 8 * 1024 * 1024;
+pub(super) const DRAINED_BYTES: usize = 8 * 1024 * 1024;
 /// Most files of one request: an input and what its options may take.
 const MAX_FILES: usize = 8;
 /// How many requests of the greatest length fit into one batch.
@@ -225,7 +225,7 @@ fn too_large(limit: usize) -> ApiError {
     ApiError::bad_request(format!("the body is larger than the limit of {limit} bytes"))
 }
 
-fn number(headers: &HeaderMap, name: &str) -> Option<usize> {
+pub(super) fn number(headers: &HeaderMap, name: &str) -> Option<usize> {
     headers.get(name)?.to_str().ok()?.parse().ok()
 }
 
@@ -235,7 +235,7 @@ fn essence_of(headers: &HeaderMap) -> Option<String> {
 }
 
 /// The boundary, if the body is a form.
-fn multer_boundary(headers: &HeaderMap) -> Result<Option<String>, ApiError> {
+pub(super) fn multer_boundary(headers: &HeaderMap) -> Result<Option<String>, ApiError> {
     if essence_of(headers).as_deref() != Some("multipart/form-data") {
         return Ok(None);
     }

@@ -225,7 +225,7 @@ mod tests {
     use std::collections::BTreeMap;
     use std::time::Duration;
 
-    use atelier_domain::asset::{Asset, MediaFacts};
+    use atelier_domain::asset::{Asset, MadeBy, MediaFacts};
     use atelier_domain::error::ProviderError;
     use atelier_domain::job::{Epoch, JobSpec, Output, RemoteOperation};
     use atelier_domain::money::Cost;
@@ -301,11 +301,15 @@ mod tests {
         Asset {
             id: AssetId::of(&job.id, 0),
             workspace_id: job.body.workspace_id.clone(),
-            job_id: job.id.clone(),
-            index: 0,
-            operation: Operation::VideoGen,
-            provider: Provider::Runway,
-            model: "gen4.5".to_owned(),
+            made_by: Some(MadeBy {
+                job_id: job.id.clone(),
+                index: 0,
+                operation: Operation::VideoGen,
+                provider: Provider::Runway,
+                model: "gen4.5".to_owned(),
+            }),
+            name: None,
+            metadata: serde_json::Map::new(),
             key: "x.mp4".to_owned(),
             content_type: "video/mp4".to_owned(),
             size_bytes: 1234,

@@ -1,9 +1,14 @@
 //! Stored media and its facts.
 
+mod record;
+
+use std::fmt::Write as _;
+
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
 use crate::ids::{AssetId, JobId, WorkspaceId};
-use crate::operation::{MediaKind, Operation, Provider};
+use crate::operation::{AssetKind, MediaKind, Operation, Provider};
 use crate::{Date, Timestamp};
 
 /// What the bytes of a file tell about themselves. Each fact is absent where the format does not tell it, or is not one
@@ -26,23 +31,19 @@ pub struct MediaFacts {
 }
 
 /// Stored bytes plus facts. The same JSON is the record in Redis and the manifest beside the object, so that the
-/// index of assets can be rebuilt from the store alone.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+/// index of assets can be rebuilt from the store alone; see `record` for its form.
+#[derive(Debug, Clone, PartialEq)]
 pub struct Asset {
-    /// Made from job and index, see [`AssetId::of`].
+    /// See [`AssetId::of`]; that of an upload is made from nothing.
     pub id: AssetId,
     /// Owner.
     pub workspace_id: WorkspaceId,
-    /// The job that made it.
-    pub job_id: JobId,
-    /// Position among the job's outputs, from 0.
-    pub index: u16,
-    /// What the job did.
-    pub operation: Operation,
-    /// Who made it.
-    pub provider: Provider,
-    /// With which model.
-    pub model: String,
+    /// What made it; `None` for a file that a caller uploaded.
+    pub made_by: Option<MadeBy>,
+    /// What the caller calls it.
+    pub name: Option<String>,
+    /// The caller's own facts.
+    pub metadata: Map<String, Value>,
     /// Object key in the bucket.
     pub key: String,
     /// From the bytes where they can be told, else from the claim.
@@ -52,16 +53,28 @@ pub struct Asset {
     /// Hex digest of the bytes.
     pub sha256: String,
     /// What the bytes tell about themselves.
-    #[serde(default, skip_serializing_if = "MediaFacts::is_empty")]
     pub media: MediaFacts,
     /// The seed the provider reports.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub seed: Option<u64>,
     /// The prompt as the provider rewrote it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub revised_prompt: Option<String>,
     /// When the bytes were stored.
     pub created_at: Timestamp,
+}
+
+/// The job that made an asset.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MadeBy {
+    /// Which job.
+    pub job_id: JobId,
+    /// Position among the job's outputs, from 0.
+    pub index: u16,
+    /// What the job did.
+    pub operation: Operation,
+    /// At which provider.
+    pub provider: Provider,
+    /// With which model.
+    pub model: String,
 }
 
 impl MediaFacts {
@@ -72,15 +85,58 @@ impl MediaFacts {
 }
 
 impl Asset {
-    /// The kind of the operation that made it.
-    pub fn media_kind(&self) -> MediaKind {
-        self.operation.media_kind()
+    /// What sort of file it is: by the operation that made it, else by its type.
+    pub fn kind(&self) -> AssetKind {
+        match self.made_by.as_ref().map(|made| (made.operation, made.operation.media_kind())) {
+            // A transcript is the text of a sound.
+            Some((Operation::Stt, _)) => AssetKind::Text,
+            Some((_, MediaKind::Speech)) => AssetKind::Audio,
+            Some((_, MediaKind::Image)) => AssetKind::Image,
+            Some((_, MediaKind::Video)) => AssetKind::Video,
+            // An upload is an image, a sound or a video.
+            None => match essence(&self.content_type).split('/').next() {
+                Some("image") => AssetKind::Image,
+                Some("video") => AssetKind::Video,
+                _ => AssetKind::Audio,
+            },
+        }
     }
 
-    /// Last part of the key: what a download is called.
+    /// What a download is called: the caller's name for it, else one of its own.
     pub fn file_name(&self) -> String {
-        format!("{}-{}.{}", self.job_id, self.index, extension_of(&self.content_type))
+        let extension = extension_of(&self.content_type);
+        match (&self.name, &self.made_by) {
+            (Some(name), _) => name.clone(),
+            (None, Some(made)) => format!("{}-{}.{extension}", made.job_id, made.index),
+            (None, None) => format!("{}.{extension}", self.id),
+        }
     }
+
+    /// The header `Content-Disposition` of a download. A browser keeps it under its name and does not show it: no file
+    /// of a caller is to become a page of ours.
+    pub fn content_disposition(&self) -> String {
+        let name = self.file_name();
+        let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-' | ' ');
+        let plain: String = name.chars().map(|c| if is_plain(c) { c } else { '_' }).collect();
+        if plain == name {
+            return format!("attachment; filename=\"{plain}\"");
+        }
+        format!("attachment; filename=\"{plain}\"; filename*=UTF-8''{}", encoded(&name))
+    }
+}
+
+/// As RFC 8187 writes what is not plain ASCII.
+fn encoded(name: &str) -> String {
+    let mut text = String::with_capacity(name.len());
+    for byte in name.bytes() {
+        if byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-') {
+            text.push(char::from(byte));
+        } else {
+            // Writing to a string cannot fail.
+            let _ = write!(text, "%{byte:02X}");
+        }
+    }
+    text
 }
 
 /// `workspace/yyyy/mm/dd/job/index`, to which the store adds the extension that the bytes have. The same job and index
@@ -98,13 +154,25 @@ pub fn staged_key_prefix(workspace: &WorkspaceId, received: Timestamp, sha256: &
     format!("inputs/{workspace}/{day}/{sha256}")
 }
 
+/// `workspace/yyyy/mm/dd/upload/asset`, to which the store adds the extension: where a file that a caller uploaded is
+/// kept. It stands among the assets of its workspace, as no job has the id `upload`.
+pub fn upload_key_prefix(workspace: &WorkspaceId, uploaded: Timestamp, id: &AssetId) -> String {
+    let day = uploaded.strftime("%Y/%m/%d");
+    format!("{workspace}/{day}/{UPLOAD}/{id}")
+}
+
+/// Stands in the place of a job.
+const UPLOAD: &str = "upload";
+
 /// What a key of our layout names. A bucket may hold other keys; none of them is one of these.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ObjectKey {
-    /// An asset or its manifest, under [`object_key_prefix`].
+    /// An asset or its manifest, under [`object_key_prefix`] or [`upload_key_prefix`].
     Asset {
         /// Whose it is.
         workspace: WorkspaceId,
+        /// Which one.
+        id: AssetId,
     },
     /// Bytes that came with a request, under [`staged_key_prefix`].
     Input {
@@ -124,17 +192,19 @@ impl ObjectKey {
         if first == "inputs" && is_digest && is_extension(extension) {
             return Some(Self::Input { workspace: second.parse().ok()? });
         }
-        fifth.parse::<JobId>().ok()?;
-        name.parse::<u16>().ok()?;
+        let id = match fifth {
+            UPLOAD => name.parse().ok()?,
+            job => AssetId::of(&job.parse().ok()?, name.parse().ok()?),
+        };
         let extension = extension.strip_suffix(".json").unwrap_or(extension);
         is_extension(extension).then_some(())?;
-        Some(Self::Asset { workspace: first.parse().ok()? })
+        Some(Self::Asset { workspace: first.parse().ok()?, id })
     }
 
     /// What all keys of the same kind and workspace begin with; a year follows.
     pub fn root(&self) -> String {
         match self {
-            Self::Asset { workspace } => format!("{workspace}/"),
+            Self::Asset { workspace, .. } => format!("{workspace}/"),
             Self::Input { workspace } => format!("inputs/{workspace}/"),
         }
     }
@@ -163,6 +233,12 @@ fn is_extension(text: &str) -> bool {
 /// Key of the manifest beside an object.
 pub fn manifest_key(object_key: &str) -> String {
     format!("{object_key}.json")
+}
+
+/// The object beside which this manifest stands; `None` for a key that is no manifest: `0.mp4.json`, and not `1.json`.
+pub fn object_of_manifest(key: &str) -> Option<&str> {
+    let object = key.strip_suffix(".json")?;
+    object.rsplit('/').next().is_some_and(|file| file.contains('.')).then_some(object)
 }
 
 /// The usual file extension of a content type; `bin` when unknown.
@@ -212,21 +288,32 @@ mod tests {
 
     #[test]
     fn keys_of_the_layout_are_told_from_any_other() {
-        let workspace = || "acme".parse().unwrap();
+        let made = |workspace: &str, index| ObjectKey::Asset {
+            workspace: workspace.parse().unwrap(),
+            id: AssetId::of(&"0ujtsYcgvSTl8PAuAdqWYSMnLOv".parse().unwrap(), index),
+        };
         let digest = "ab".repeat(32);
         let job = "0ujtsYcgvSTl8PAuAdqWYSMnLOv";
+        let upload: AssetId = "0ujssxh0cECutqzMgbtXSGnjorm".parse().unwrap();
         for (key, expected) in [
-            (format!("acme/2026/11/22/{job}/0.mp4"), Some(ObjectKey::Asset { workspace: workspace() })),
-            (format!("acme/2026/11/22/{job}/1.json.json"), Some(ObjectKey::Asset { workspace: workspace() })),
+            (format!("acme/2026/11/22/{job}/0.mp4"), Some(made("acme", 0))),
+            (format!("acme/2026/11/22/{job}/1.json.json"), Some(made("acme", 1))),
+            (
+                format!("acme/2026/11/22/upload/{upload}.png"),
+                Some(ObjectKey::Asset { workspace: "acme".parse().unwrap(), id: upload.clone() }),
+            ),
+            (
+                format!("acme/2026/11/22/upload/{upload}.png.json"),
+                Some(ObjectKey::Asset { workspace: "acme".parse().unwrap(), id: upload.clone() }),
+            ),
+            ("acme/2026/11/22/upload/0.png".to_owned(), None),
+            (format!("acme/2026/11/22/{job}/{upload}.png"), None),
             (
                 format!("inputs/acme/2026/11/22/{digest}.png"),
-                Some(ObjectKey::Input { workspace: workspace() }),
+                Some(ObjectKey::Input { workspace: "acme".parse().unwrap() }),
             ),
             // A workspace may have that name.
-            (
-                format!("inputs/2026/11/22/{job}/0.mp4"),
-                Some(ObjectKey::Asset { workspace: "inputs".parse().unwrap() }),
-            ),
+            (format!("inputs/2026/11/22/{job}/0.mp4"), Some(made("inputs", 0))),
             (format!("acme/2026/13/22/{job}/0.mp4"), None),
             (format!("acme/2026/1/22/{job}/0.mp4"), None),
             (format!("Acme/2026/11/22/{job}/0.mp4"), None),
@@ -241,6 +328,30 @@ mod tests {
         ] {
             assert_eq!(ObjectKey::parse(&key), expected, "{key}");
         }
+    }
+
+    #[test]
+    fn manifests_are_told_from_transcripts() {
+        assert_eq!(object_of_manifest("a/0.mp4.json"), Some("a/0.mp4"));
+        assert_eq!(object_of_manifest("a/1.json.json"), Some("a/1.json"));
+        assert_eq!(object_of_manifest("a/1.json"), None);
+        assert_eq!(object_of_manifest("a.b/1.json"), None);
+        assert_eq!(object_of_manifest("a/0.mp4"), None);
+    }
+
+    #[test]
+    fn a_name_cannot_break_out_of_its_header() {
+        let job: JobId = "0ujtsYcgvSTl8PAuAdqWYSMnLOv".parse().unwrap();
+        let named = |name: Option<&str>| {
+            let asset = Asset { name: name.map(str::to_owned), ..record::tests::made(&job) };
+            asset.content_disposition()
+        };
+        assert_eq!(named(None), "attachment; filename=\"0ujtsYcgvSTl8PAuAdqWYSMnLOv-1.mp4\"");
+        assert_eq!(named(Some("my photo.png")), "attachment; filename=\"my photo.png\"");
+        assert_eq!(
+            named(Some("a\"; x=\"b\r\n\u{e4}.png")),
+            "attachment; filename=\"a__ x__b___.png\"; filename*=UTF-8''a%22%3B%20x%3D%22b%0D%0A%C3%A4.png"
+        );
     }
 
     #[test]

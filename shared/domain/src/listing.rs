@@ -122,14 +122,14 @@ pub struct Walked {
     pub next: Option<ListPlace>,
 }
 
-/// A place in a list of jobs, whatever comes into the list or leaves it: the order of a job in it and the job's id. Its
-/// text is opaque to callers.
+/// A place in a list of jobs, or of other things with ids, whatever comes into the list or leaves it: the order of one of
+/// them in it and its id. Its text is opaque to callers.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct ListPlace {
+pub struct ListPlace<Id = JobId> {
     /// What the list is ordered by, falling: a time.
     pub order: i64,
     /// Among those of the same order, falling, too.
-    pub id: JobId,
+    pub id: Id,
 }
 
 /// A text that names no place of a list.
@@ -137,13 +137,13 @@ pub struct ListPlace {
 #[error("is no cursor")]
 pub struct NoListPlace;
 
-impl fmt::Display for ListPlace {
+impl<Id: fmt::Display> fmt::Display for ListPlace<Id> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&URL_SAFE_NO_PAD.encode(format!("{}.{}", self.order, self.id)))
     }
 }
 
-impl FromStr for ListPlace {
+impl<Id: FromStr> FromStr for ListPlace<Id> {
     type Err = NoListPlace;
 
     fn from_str(text: &str) -> Result<Self, NoListPlace> {

@@ -81,6 +81,20 @@ words! {
 }
 
 words! {
+    /// What sort of file an asset is.
+    AssetKind {
+        /// A sound. `speech` is read as an alias of it.
+        Audio = "audio",
+        /// A picture.
+        Image = "image",
+        /// A video.
+        Video = "video",
+        /// A transcript.
+        Text = "text",
+    }
+}
+
+words! {
     /// Who does the work.
     Provider {
         /// ElevenLabs.
@@ -156,6 +170,16 @@ impl Provider {
         match self {
             Self::Fal | Self::Replicate | Self::Stability | Self::Runway | Self::Pika | Self::Luma => true,
             Self::ElevenLabs | Self::Deepgram => false,
+        }
+    }
+}
+
+impl AssetKind {
+    /// Reads the word on the wire, aliases included.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        match text {
+            "speech" => Ok(Self::Audio),
+            other => other.parse(),
         }
     }
 }

@@ -1,6 +1,7 @@
 //! What the inside asks of the outside. Each trait is implemented by one adapter crate and passed in by a program's
 //! `program.rs`.
 
+mod asset_book;
 mod assets;
 mod callbacks;
 mod claims;
@@ -22,7 +23,8 @@ use bytes::Bytes;
 use futures::Stream;
 
 pub use crate::listing::{Among, JobFilter, ListPlace, Page, Walked};
-pub use assets::{AssetStore, ExpectedContent, NewObject, PutError, StoredObject};
+pub use asset_book::{AssetBook, AssetFilter, AssetPage, AssetPlace, AssetRecords, AssetsFrom};
+pub use assets::{AssetStore, ExpectedContent, NewObject, OpenedObject, PutError, StoredObject};
 pub use callbacks::{Callback, CallbackRefusal, CallbackRequest, Callbacks, News};
 pub use claims::{Claim, ClaimError, Next, StepHandler};
 pub use costs::CostBook;
@@ -40,7 +42,7 @@ pub use providers::{
 pub use spool::{Spool, SpoolError, keep_finished, keep_inline};
 pub use telemetry::Telemetry;
 pub use time::TimeSource;
-pub use upkeep::{Aborted, AssetUpkeep, Swept, UploadMark};
+pub use upkeep::{Aborted, AssetManifests, AssetUpkeep, Manifests, Swept, UploadMark};
 
 /// A cause that no caller branches on.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;

@@ -14,6 +14,7 @@ mod options;
 mod pause;
 mod problem;
 mod studio;
+mod upload;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -46,6 +47,7 @@ pub use operator::{SELECTION_LIMIT, Selection, parse_resolution, parse_selection
 pub use pause::{Asker, parse_pause};
 pub use problem::FieldError;
 pub use studio::{media_type, parse_generate};
+pub use upload::{name_of_form_file, parse_upload_metadata, parse_upload_name};
 
 /// The fields of a request, in the order of the documentation.
 pub const FIELDS: &[&str] = &[

@@ -4,7 +4,7 @@
 
 use std::collections::HashSet;
 
-use atelier_domain::ids::JobId;
+use atelier_domain::ids::{AssetId, JobId};
 use atelier_domain::invariant::Invariant;
 use atelier_domain::job::Job;
 use atelier_domain::operation::Step;
@@ -108,7 +108,8 @@ fn check_job(job: &Job, due: &HashSet<(Step, String)>, violations: &mut Vec<(Inv
         violations.push((Invariant::IntentBeforeCall, format!("{id} has a remote operation but no attempt")));
     }
     for asset in &job.body.assets {
-        if asset.id != atelier_domain::ids::AssetId::of(&job.id, asset.index) {
+        let index = asset.made_by.as_ref().map(|made| made.index);
+        if index.is_none_or(|index| asset.id != AssetId::of(&job.id, index)) {
             violations.push((Invariant::StableObjectKey, format!("{id} has the asset {}", asset.id)));
         }
     }

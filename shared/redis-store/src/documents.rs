@@ -207,7 +207,11 @@ impl Documents for RedisDocuments {
         let listed = || async {
             let (total, ids): (u64, Vec<String>) = redis::pipe()
                 .zcard(&index)
-                .zrevrange(&index, first, last)
+                .cmd("ZRANGE")
+                .arg(&index)
+                .arg(first)
+                .arg(last)
+                .arg("REV")
                 .query_async(&mut shard.commands())
                 .await?;
             RedisResult::Ok((total, ids))

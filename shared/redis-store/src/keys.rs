@@ -16,7 +16,8 @@
 //! | `{q0}:l:<workspace>` | sorted set | its dead letters (jobs that failed as `exhausted`) by their end in ms | a member until replayed or purged, else as long as its record and until the next repair |
 //! | `{q0}:z` | hash | pauses: scope `<workspace>/<provider>/<operation>`, `*` for any -> since when, by whom and why, as JSON | a field until it is resumed |
 //! | `{q0}:k:<scope>` | sorted set | what a pause holds back, as `<lane>:<job>`, by when it came; each stands in `d`, too, for the end of its time to start | until resumed |
-//! | `{q0}:a:<asset>` | string | asset as JSON | `retention_s` |
+//! | `{q0}:a:<asset>` | string | asset as JSON | `assets_retention_days` |
+//! | `{q0}:e:<workspace>` | sorted set | its assets by the time they were stored, in ms | a member as long as its record, and then until the next index repair |
 //! | `{q0}:b:<job>:<epoch>:<index>` | string | bytes of a paid reply that the asset store does not have yet | until stored, at most `retention_s` |
 //! | `{q0}:h:<job>` | string | a callback has made the job's check due | `retention_s` |
 //! | `{q0}:m:<workspace>:<day>` | hash | what its jobs that ended on a day have cost, see `costs.rs`; days are counted since 1970 | until rolled up, two days later, at most `costs_retention_days` |
@@ -42,7 +43,7 @@
 //! | `s` | 58 B | ready step |
 //! | `c` | 118 B | waiting job |
 //! | `d` | 135 B | delayed step |
-//! | `x`, `u`, `l` | 118 B | job in the index |
+//! | `x`, `u`, `l`, `e` | 118 B | job or asset in the index |
 //! | `i` | 120 B | idempotency key |
 //! | `a` | 408 B | asset |
 //! | `h` | 88 B | hastened job |
@@ -189,9 +190,20 @@ impl Keys {
         }
     }
 
+    /// The assets of a workspace.
+    pub fn assets_of(&self, workspace: &WorkspaceId) -> String {
+        format!("{}e:{workspace}", self.prefix)
+    }
+
     /// What all indexes of workspaces and the lists of held jobs match, for `SCAN`.
     pub fn all_indexes(&self) -> String {
-        format!("{}[xulk]:*", self.prefix)
+        format!("{}[xulke]:*", self.prefix)
+    }
+
+    /// What the records begin with whose ids stand in this index.
+    pub(crate) fn records_of(&self, index: &str) -> String {
+        let is_of_assets = index.strip_prefix(&self.prefix).is_some_and(|rest| rest.starts_with("e:"));
+        format!("{}{}:", self.prefix, if is_of_assets { 'a' } else { 'j' })
     }
 
     /// The pauses.

@@ -5,6 +5,7 @@
 //! change or nothing of it. See `shared/docs/architecture.md` and `shared/docs/adr/`.
 
 mod admission;
+mod asset_book;
 pub mod audit;
 mod clock;
 mod common_time;
@@ -20,6 +21,7 @@ mod lanes;
 mod layout;
 mod link;
 mod listing;
+mod newest;
 mod pauses;
 pub mod preflight;
 mod queue;
@@ -31,6 +33,7 @@ mod settle;
 mod spool;
 mod store;
 
+pub use asset_book::RedisAssetBook;
 pub use clock::Clock;
 pub use common_time::CommonTime;
 pub use connect::{ConnectError, Redis};

@@ -9,11 +9,11 @@ use futures::future::try_join_all;
 use redis::{AsyncCommands, RedisResult};
 use tracing::error;
 
-use crate::connect::{Redis, Shard, twice};
+use crate::connect::{Redis, twice};
+use crate::keys::Keys;
+use crate::newest::{self, CHUNK, Newest};
 use crate::record;
 
-/// Ids read in one command, and records in one round when a list is filtered.
-const CHUNK: usize = 500;
 /// Records that one filtered page looks at, newest first; its total counts no more. A walk goes on behind them.
 const PAGE_SCAN: usize = 20_000;
 /// Records that one call of a filtered walk looks at: some ten milliseconds of work.
@@ -24,8 +24,8 @@ pub(crate) async fn page(redis: &Redis, of: &WorkspaceId, filter: &JobFilter) ->
     let limit = usize::try_from(filter.limit.max(1)).unwrap_or(20);
     let first = usize::try_from(filter.page.saturating_sub(1)).unwrap_or(0).saturating_mul(limit);
     if filter.is_open() {
-        let total = count(redis, filter.among, of).await?;
-        let mut newest = Newest::of(redis, of, filter);
+        let total = newest::count(redis, |keys| keys.index_of(filter.among, of)).await?;
+        let mut newest = newest_of(redis, of, filter);
         newest.skip(first).await?;
         let mut places = newest.take(limit + 1).await?;
         let has_more = places.len() > limit;
@@ -36,7 +36,7 @@ pub(crate) async fn page(redis: &Redis, of: &WorkspaceId, filter: &JobFilter) ->
     }
     let mut page = Page { items: Vec::new(), total: 0, next: None };
     let (mut fitting, mut seen, mut last) = (0usize, 0usize, None);
-    let mut newest = Newest::of(redis, of, filter);
+    let mut newest = newest_of(redis, of, filter);
     while seen < PAGE_SCAN {
         let places = newest.take(CHUNK).await?;
         if places.is_empty() {
@@ -71,7 +71,7 @@ pub(crate) async fn walk(
 ) -> RedisResult<Walked> {
     let limit = usize::try_from(filter.limit.max(1)).unwrap_or(20);
     let chunk = if filter.is_open() { limit } else { CHUNK };
-    let mut newest = Newest::of(redis, of, filter);
+    let mut newest = newest_of(redis, of, filter);
     if let Some(place) = behind {
         newest.begin_behind(place);
     }
@@ -98,94 +98,9 @@ pub(crate) async fn walk(
     }
 }
 
-/// How many ids the indexes of a workspace hold. An id whose record has expired is among them until the control queue
-/// repairs the index.
-async fn count(redis: &Redis, among: Among, workspace: &WorkspaceId) -> RedisResult<u64> {
-    let counts = redis.shards().iter().map(|shard| {
-        let index = shard.keys.index_of(among, workspace);
-        async move { twice(|| async { shard.commands().zcard::<_, u64>(&index).await }).await }
-    });
-    Ok(try_join_all(counts).await?.into_iter().sum())
-}
-
-/// Walks over the indexes of all shards as if they were one.
-struct Newest<'a> {
-    rows: Vec<Row<'a>>,
-}
-
-/// The index of one shard.
-struct Row<'a> {
-    shard: &'a Shard,
-    index: String,
-    /// The orders between which it is read, newest first, as Redis reads them.
-    bounds: (String, String),
-    from: Start,
-    is_at_end: bool,
-    read: VecDeque<ListPlace>,
-}
-
-/// Where the reading of an index goes on.
-enum Start {
-    /// At this rank.
-    Rank(usize),
-    /// At the newest within the bounds.
-    Newest,
-    /// Behind this place, whether or not it is there.
-    Behind(ListPlace),
-}
-
-impl<'a> Newest<'a> {
-    /// Begins at the newest that a filter may find.
-    fn of(redis: &'a Redis, workspace: &WorkspaceId, filter: &JobFilter) -> Self {
-        let rows = redis.shards().iter().map(|shard| Row {
-            shard,
-            index: shard.keys.index_of(filter.among, workspace),
-            bounds: bounds(filter),
-            from: Start::Newest,
-            is_at_end: false,
-            read: VecDeque::new(),
-        });
-        Self { rows: rows.collect() }
-    }
-
-    fn begin_behind(&mut self, place: &ListPlace) {
-        for row in &mut self.rows {
-            row.from = Start::Behind(place.clone());
-        }
-    }
-
-    /// Passes over the `skipped` newest. With several shards their ids are read to be skipped, as nobody knows how many
-    /// of them each shard has.
-    async fn skip(&mut self, skipped: usize) -> RedisResult<()> {
-        if let [row] = &mut self.rows[..] {
-            row.from = Start::Rank(skipped);
-            return Ok(());
-        }
-        let mut left = skipped;
-        while left > 0 {
-            let passed = self.take(left.min(CHUNK)).await?.len();
-            if passed == 0 {
-                break;
-            }
-            left -= passed;
-        }
-        Ok(())
-    }
-
-    /// The next `count` places, at most [`CHUNK`]; fewer only at the end.
-    async fn take(&mut self, count: usize) -> RedisResult<Vec<ListPlace>> {
-        let count = count.clamp(1, CHUNK);
-        let mut taken = Vec::new();
-        while taken.len() < count {
-            try_join_all(self.rows.iter_mut().map(|row| row.fill(count))).await?;
-            let newest = self.rows.iter_mut().max_by(|a, b| a.read.front().cmp(&b.read.front()));
-            match newest.and_then(|row| row.read.pop_front()) {
-                Some(place) => taken.push(place),
-                None => break,
-            }
-        }
-        Ok(taken)
-    }
+/// The jobs that a filter may find.
+fn newest_of<'a>(redis: &'a Redis, of: &WorkspaceId, filter: &JobFilter) -> Newest<'a, JobId> {
+    Newest::over(redis, |keys: &Keys| keys.index_of(filter.among, of), &bounds(filter))
 }
 
 /// The list of all jobs is ordered by admission, so that times of admission bound what is read of it; the others are
@@ -202,75 +117,6 @@ fn bounds(filter: &JobFilter) -> (String, String) {
         }
     }
     (newest, oldest)
-}
-
-impl Row<'_> {
-    /// Reads on when nothing is left of what was read before. A place and not a rank says where: new jobs at the head of
-    /// the list move all ranks.
-    async fn fill(&mut self, count: usize) -> RedisResult<()> {
-        if self.is_at_end || !self.read.is_empty() {
-            return Ok(());
-        }
-        match &self.from {
-            Start::Rank(rank) => {
-                let (first, last) = (*rank, rank.saturating_add(count - 1));
-                let found = self.ranks(first, last).await?;
-                self.is_at_end = found.len() < count;
-                self.read = found.into();
-            }
-            Start::Newest => {
-                let found = self.range(&self.bounds.0, 0, count).await?;
-                self.is_at_end = found.len() < count;
-                self.read = found.into();
-            }
-            Start::Behind(place) => {
-                // Many may have the same order, such as the jobs of a batch: those of them that come before the place
-                // are read and left, mostly the place itself.
-                let (from, mut passed, mut step) = (place.order.to_string(), 0, count + 1);
-                loop {
-                    let found = self.range(&from, passed, step).await?;
-                    let (is_short, read) = (found.len() < step, found.len());
-                    let behind: VecDeque<ListPlace> =
-                        found.into_iter().filter(|found| found < place).collect();
-                    if is_short || !behind.is_empty() {
-                        self.is_at_end = is_short;
-                        self.read = behind;
-                        break;
-                    }
-                    passed += read;
-                    step = CHUNK;
-                }
-            }
-        }
-        if let Some(last) = self.read.back() {
-            self.from = Start::Behind(last.clone());
-        }
-        Ok(())
-    }
-
-    async fn ranks(&self, first: usize, last: usize) -> RedisResult<Vec<ListPlace>> {
-        let mut call = redis::cmd("ZRANGE");
-        call.arg(&self.index).arg(first).arg(last).arg("REV").arg("WITHSCORES");
-        let found: Vec<(String, f64)> =
-            twice(|| async { call.query_async(&mut self.shard.commands()).await }).await?;
-        Ok(places(found))
-    }
-
-    /// Those of this order and older ones, without the first `passed`.
-    async fn range(&self, newest: &str, passed: usize, count: usize) -> RedisResult<Vec<ListPlace>> {
-        let mut call = redis::cmd("ZRANGE");
-        call.arg(&self.index).arg(newest).arg(&self.bounds.1).arg("BYSCORE").arg("REV");
-        call.arg("LIMIT").arg(passed).arg(count).arg("WITHSCORES");
-        let found: Vec<(String, f64)> =
-            twice(|| async { call.query_async(&mut self.shard.commands()).await }).await?;
-        Ok(places(found))
-    }
-}
-
-/// Orders are whole numbers below 2^53, which a double holds exactly.
-fn places(found: Vec<(String, f64)>) -> Vec<ListPlace> {
-    let place = |(id, order): (String, f64)| Some(ListPlace { order: order as i64, id: id.parse().ok()? });
-    found.into_iter().filter_map(place).collect()
 }
 
 /// The records at these places that can be read, in the same order.

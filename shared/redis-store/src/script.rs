@@ -63,6 +63,16 @@ script!(
     "scripts/forget.lua"
 );
 script!(
+    /// Keeps and lists assets.
+    KEEP_ASSETS,
+    "scripts/keep_assets.lua"
+);
+script!(
+    /// Forgets assets.
+    FORGET_ASSETS,
+    "scripts/forget_assets.lua"
+);
+script!(
     /// Moves deliveries from the stream of an earlier version.
     ADOPT,
     "scripts/adopt.lua"

@@ -6,10 +6,14 @@ use atelier_domain::secret::Secret;
 use redis::{Client, ClientTlsConfig, IntoConnectionInfo, TlsCertificates};
 use serde::Deserialize;
 
+use crate::settle::Retention;
+
 /// Where a Redis is without settings.
 const DEFAULT_URL: &str = "redis://127.0.0.1:6379/0";
 /// More would only be slower.
 const MOST_REPLICAS: u8 = 8;
+/// A century.
+const MOST_DAYS: u32 = 36_500;
 /// Each shard has blocking reads of its own in every process.
 const MOST_SHARDS: u16 = 256;
 
@@ -54,6 +58,11 @@ pub struct RedisStoreSettings {
     /// Most bytes of one reply that are kept until the asset store has them. 500 MiB, what a Redis value holds: bytes
     /// that are paid for are not thrown away, and memory is used only by replies that are really that long.
     pub spool_limit_bytes: u64,
+    /// Days for which the records of assets are kept, which is how long assets can be listed, read and named as inputs. 90:
+    /// a record and its place in the index take about 530 bytes of Redis, so that a million assets a month are 1.6 GB,
+    /// and what callers come back for they have mostly fetched within a quarter. 0: for ever. The files in the asset
+    /// store have a life of their own, and records can be made again from them.
+    pub assets_retention_days: u32,
     /// How long the costs of a day can be asked for. A year and some: what is asked for is mostly a month, and a day of
     /// a workspace takes a few hundred bytes.
     pub costs_retention_days: u32,
@@ -165,6 +174,7 @@ impl Default for RedisStoreSettings {
             retention_s: 7 * 24 * 3600,
             idempotency_ttl_s: 24 * 3600,
             spool_limit_bytes: 500 * 1024 * 1024,
+            assets_retention_days: 90,
             costs_retention_days: 400,
             control: ControlSettings::default(),
             on_unsafe: OnUnsafe::Warn,
@@ -191,6 +201,21 @@ impl RedisStoreSettings {
     /// The answer's limit.
     pub fn command_timeout(&self) -> Duration {
         Duration::from_millis(self.command_timeout_ms)
+    }
+
+    /// How long the records of assets are kept; `None` for ever.
+    pub(crate) fn assets_kept(&self) -> Option<Duration> {
+        let days = u64::from(self.assets_retention_days);
+        (days > 0).then(|| Duration::from_secs(days * 24 * 3600))
+    }
+
+    /// How long what has ended is kept.
+    pub(crate) fn retention(&self) -> Retention {
+        Retention {
+            job: Duration::from_secs(self.retention_s),
+            assets: self.assets_kept(),
+            costs_s: self.costs_kept_s(),
+        }
     }
 
     /// How long the costs of a day are kept, in seconds.
@@ -223,6 +248,9 @@ impl RedisStoreSettings {
                 "more than a Redis value holds",
                 "at most 524288000 would be right",
             ));
+        }
+        if self.assets_retention_days > MOST_DAYS {
+            problems.push(("assets_retention_days", "out of range", "0 (for ever) to 36500 would be right"));
         }
         if !(7..=3_650).contains(&self.costs_retention_days) {
             problems.push(("costs_retention_days", "out of range", "7 to 3650 would be right"));

@@ -8,7 +8,7 @@ use atelier_domain::asset::Asset;
 use atelier_domain::ids::JobId;
 use atelier_domain::job::{Epoch, Job};
 use atelier_domain::pause::PauseScope;
-use atelier_domain::ports::Next;
+use atelier_domain::ports::{AssetPlace, Next};
 use atelier_domain::state::State;
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
@@ -73,7 +73,26 @@ pub(crate) struct Verdict {
     plan: String,
     /// What those who listen are told; empty for nothing. See the script.
     event: Vec<u8>,
-    assets: Vec<(String, String)>,
+    assets: Vec<AssetEntry>,
+}
+
+/// An asset that a job ends in: its record, and its place in the index of its workspace.
+#[derive(Debug)]
+struct AssetEntry {
+    id: String,
+    created_ms: i64,
+    json: String,
+}
+
+/// How long what has ended is kept.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Retention {
+    /// The job.
+    pub(crate) job: Duration,
+    /// Its assets; `None` for ever.
+    pub(crate) assets: Option<Duration>,
+    /// What it has cost, in seconds.
+    pub(crate) costs_s: u64,
 }
 
 /// How much of a record a write replaces.
@@ -102,7 +121,7 @@ impl Verdict {
         extent: Extent,
         next: &Next,
         source: &Source,
-        retention: Duration,
+        retention: Retention,
         now: Timestamp,
     ) -> Result<Self, record::RecordError> {
         let (kind, lane, delay_us) = match next {
@@ -111,10 +130,17 @@ impl Verdict {
             Next::At(step, due) => ("d", lanes::word(*step, after), micros_between(now, *due)),
         };
         let has_ended = after.state.is_terminal();
-        let (ttl_ms, assets) =
-            if has_ended { (retention.as_millis(), assets_of(&after.body.assets)?) } else { (0, Vec::new()) };
+        let (ttl_ms, assets) = if has_ended {
+            (retention.job.as_millis(), assets_of(&after.body.assets)?)
+        } else {
+            (0, Vec::new())
+        };
         let (source, entry) = source.in_plan();
-        let plan = format!("{source} {kind} {lane} {ttl_ms} {} {} ", u8::from(has_ended), assets.len());
+        let mut plan = format!("{source} {kind} {lane} {ttl_ms} {} {} ", u8::from(has_ended), assets.len());
+        if !assets.is_empty() {
+            let kept_ms = retention.assets.map_or(0, |kept| kept.as_millis());
+            plan.push_str(&format!("@{}|{kept_ms},", after.body.workspace_id));
+        }
         Ok(Self {
             id: after.id.clone(),
             expected,
@@ -129,9 +155,9 @@ impl Verdict {
     }
 
     /// The same verdict, which also moves the job between the indexes of its workspace, and enters what it has cost into
-    /// the books, where it is kept for `costs_kept_s` seconds.
-    pub(crate) fn indexed(mut self, before: &Job, after: &Job, costs_kept_s: u64) -> Self {
-        let moves = indexes(before, after).into_iter().chain(costs::word(before, after, costs_kept_s));
+    /// the books.
+    pub(crate) fn indexed(mut self, before: &Job, after: &Job, retention: Retention) -> Self {
+        let moves = indexes(before, after).into_iter().chain(costs::word(before, after, retention.costs_s));
         self.plan.push_str(&moves.collect::<Vec<_>>().join(","));
         self
     }
@@ -212,13 +238,13 @@ fn rest_of(job: &Job, extent: Extent) -> Result<Vec<u8>, record::RecordError> {
     }
 }
 
-fn assets_of(assets: &[Asset]) -> Result<Vec<(String, String)>, record::RecordError> {
-    assets
-        .iter()
-        .map(|asset| {
-            Ok((asset.id.to_string(), serde_json::to_string(asset).map_err(record::RecordError::Body)?))
-        })
-        .collect()
+fn assets_of(assets: &[Asset]) -> Result<Vec<AssetEntry>, record::RecordError> {
+    let entry = |asset: &Asset| {
+        let AssetPlace { order: created_ms, id } = AssetPlace::of(asset);
+        let json = serde_json::to_string(asset).map_err(record::RecordError::Body)?;
+        Ok(AssetEntry { id: id.into(), created_ms, json })
+    };
+    assets.iter().map(entry).collect()
 }
 
 /// Microseconds from `now` to `due`, at least 0. Redis adds them to its own clock, so hosts need not agree on the time.
@@ -241,8 +267,8 @@ pub(crate) async fn send(shard: &Shard, verdicts: &[Verdict]) -> RedisResult<Vec
             .arg(verdict.delay_us)
             .arg(&verdict.plan)
             .arg(verdict.event.as_slice());
-        for (id, json) in &verdict.assets {
-            call.arg(id).arg(json);
+        for AssetEntry { id, created_ms, json } in &verdict.assets {
+            call.arg(id).arg(created_ms).arg(json);
         }
     }
     let results: Vec<Vec<u8>> = shard.run(&call).await?;

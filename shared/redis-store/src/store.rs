@@ -155,7 +155,7 @@ impl JobStore for RedisJobStore {
     }
 
     async fn decide(&self, before: &Job, after: Job, next: Next) -> Result<bool, StoreUnavailable> {
-        let retention = Duration::from_secs(self.redis.settings.retention_s);
+        let retention = self.redis.settings.retention();
         let mut after = after;
         after.epoch = before.epoch;
         let expected = settle::rise(&mut after);
@@ -163,7 +163,7 @@ impl JobStore for RedisJobStore {
         let verdict =
             Verdict::ending(expected, &after, Extent::Whole, &next, &Source::Outside, retention, now)
                 .map_err(unavailable)?
-                .indexed(before, &after, self.redis.settings.costs_kept_s())
+                .indexed(before, &after, retention)
                 .telling(before, &after);
         let verdicts = [verdict];
         let shard = self.redis.of_job(&before.id);

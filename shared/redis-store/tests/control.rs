@@ -6,17 +6,21 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use atelier_domain::Timestamp;
-use atelier_domain::ids::{JobId, WorkspaceId};
-use atelier_domain::ports::{Aborted, AssetUpkeep, JobStore, NewJob, PutError, Swept, UploadMark};
+use atelier_domain::asset::Asset;
+use atelier_domain::ids::{AssetId, JobId, WorkspaceId};
+use atelier_domain::ports::{
+    Aborted, AssetRecords, AssetUpkeep, JobStore, NewJob, PutError, Swept, UploadMark,
+};
 use atelier_redis_store::keys::{CONTROL_QUEUE, Keys, LEADER, SWEPT_UNTIL};
 use atelier_redis_store::{
-    ControlOptions, ControlQueue, ControlSettings, ControlTask, PushError, Pushed, Redis, RedisStoreSettings,
-    WAITING_LIMIT, run_control,
+    ControlOptions, ControlQueue, ControlSettings, ControlTask, PushError, Pushed, Redis, RedisAssetBook,
+    RedisStoreSettings, WAITING_LIMIT, run_control,
 };
 use redis::{Commands, Connection};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+use crate::assets::upload;
 use crate::harness::{BareStore, Fixture, LONG, new_job, settings, wait_for, workspace};
 
 const TASK: ControlTask = ControlTask::RepairIndexes;
@@ -128,6 +132,11 @@ async fn repair_removes_expired_records_from_all_indexes_and_nothing_else() {
     fixture.store.admit(NewJob { job, idempotency: None }).await.unwrap();
     expire(&mut raw, &expired);
     expire(&mut raw, &[lonely]);
+    let assets: Vec<Asset> = (0..9).map(|number| upload("acme", number)).collect();
+    RedisAssetBook::new(fixture.redis.clone()).keep(&assets).await.unwrap();
+    for asset in &assets[..4] {
+        raw.del::<_, ()>(Keys::of_shard(0).asset(&asset.id)).unwrap();
+    }
     ControlQueue::new(fixture.redis.clone()).push(TASK, period(0)).await.unwrap();
     // Two workers, and jobs that come in meanwhile.
     let workers = [Worker::start(&fixture, options()), Worker::start(&fixture, options())];
@@ -135,6 +144,9 @@ async fn repair_removes_expired_records_from_all_indexes_and_nothing_else() {
     wait_for_done(&mut raw, 1).await;
     assert_eq!(index(&mut raw, &workspace()), names(&living));
     assert!(!raw.exists::<_, bool>(Keys::of_shard(0).jobs_of(&empty)).unwrap(), "an empty index is gone");
+    let listed: Vec<String> = raw.zrange(Keys::of_shard(0).assets_of(&workspace()), 0, -1).unwrap();
+    let living: Vec<String> = assets[4..].iter().map(|asset| asset.id.to_string()).collect();
+    assert_eq!(listed, living, "assets are looked for among the records of assets");
     for worker in workers {
         worker.stop().await;
     }
@@ -450,13 +462,22 @@ async fn a_follower_asks_once_a_lease_and_pushes_nothing() {
     assert_eq!(raw.get::<_, String>(LEADER).unwrap(), "somebody", "and took nothing that is not its own");
 }
 
-/// Notes where each piece of a walk begins; the walk has five pieces.
+/// Notes where each piece of a walk begins; the walk has five pieces, and the first forgets an asset.
 #[derive(Default)]
-struct Walk(Mutex<Vec<String>>);
+struct Walk(Mutex<Vec<String>>, Mutex<Option<AssetId>>);
 
 #[async_trait]
 impl AssetUpkeep for Walk {
-    async fn remove_expired(&self, after: &str, _: Timestamp) -> Result<Swept, PutError> {
+    async fn remove_expired(
+        &self,
+        after: &str,
+        _: Timestamp,
+        records: &dyn AssetRecords,
+    ) -> Result<Swept, PutError> {
+        let forgotten = self.1.lock().unwrap().take();
+        if let Some(id) = forgotten {
+            records.forget(&workspace(), &[id]).await.unwrap();
+        }
         let mut places = self.0.lock().unwrap();
         places.push(after.to_owned());
         // The third piece cannot be had at first.
@@ -478,6 +499,10 @@ async fn a_search_for_old_objects_goes_on_where_it_stopped() {
     let fixture = Fixture::start().await;
     let mut raw = raw(&fixture);
     let walk = Arc::new(Walk::default());
+    let kept = upload("acme", 1);
+    let book = RedisAssetBook::new(fixture.redis.clone());
+    book.keep(std::slice::from_ref(&kept)).await.unwrap();
+    *walk.1.lock().unwrap() = Some(kept.id.clone());
     let worker = Worker::start_with(&fixture, walk.clone(), options());
     let queue = ControlQueue::new(fixture.redis.clone());
     queue.push(ControlTask::RemoveExpired, period(0)).await.unwrap();
@@ -485,6 +510,7 @@ async fn a_search_for_old_objects_goes_on_where_it_stopped() {
     wait_for_done(&mut raw, 1).await;
     assert_eq!(*walk.0.lock().unwrap(), ["", "1", "2", "2", "3", "4"]);
     assert_eq!(raw.get::<_, String>(SWEPT_UNTIL).unwrap(), "", "the next one begins anew");
+    assert!(fixture.store.asset(&workspace(), &kept.id).await.unwrap().is_none(), "its record went with it");
     // A store that cannot list its uploads is no error.
     queue.push(ControlTask::AbortUploads, period(0)).await.unwrap();
     wait_for_done(&mut raw, 2).await;

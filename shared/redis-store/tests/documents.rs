@@ -44,6 +44,42 @@ async fn sharded() -> (Fixture, RedisDocuments) {
     (fixture, documents)
 }
 
+/// Of enough workspaces that every shard has some.
+pub async fn documents_are_kept_changed_found_and_removed<S>(fixture: &Fixture<S>) {
+    let store = RedisDocuments::new(fixture.redis.clone());
+    let mut made = Vec::new();
+    for number in 0..12 {
+        let mut next = document(&store, &format!("team-{number}"), "1", 1_000 + number);
+        kept(&store, &next, Some(Labelling::Take("fal"))).await;
+        assert!(store.replace(KIND, &next, "2", at(2_000)).await.unwrap());
+        store.touch(KIND, &next.id, at(3_000)).await.unwrap();
+        assert!(store.label(KIND, &next.workspace_id, &next.id, "luma").await.unwrap());
+        next = store.labelled(KIND, &next.workspace_id, "luma").await.unwrap().unwrap();
+        assert_eq!((next.version, next.json.as_str(), next.used_at), (2, "2", Some(at(3_000))));
+        let page = store.documents(KIND, &next.workspace_id, PageOf { page: 1, limit: 9 }).await.unwrap();
+        assert_eq!(page.items, [next.clone()]);
+        made.push(next);
+    }
+    assert_eq!(walked(&store).await, made.iter().map(|next| next.id.clone()).collect());
+    for next in made {
+        assert!(store.remove(KIND, &next.workspace_id, &next.id).await.unwrap());
+        assert!(store.labels(KIND, &next.workspace_id).await.unwrap().is_empty());
+    }
+    assert!(walked(&store).await.is_empty());
+}
+
+async fn walked(store: &RedisDocuments) -> BTreeSet<DocumentId> {
+    let (mut seen, mut mark): (BTreeSet<DocumentId>, Option<DocumentMark>) = Default::default();
+    loop {
+        let (found, next) = store.walk(KIND, mark).await.unwrap();
+        seen.extend(found.into_iter().map(|found| found.id));
+        mark = next;
+        if mark.is_none() {
+            return seen;
+        }
+    }
+}
+
 #[tokio::test]
 async fn a_document_is_seen_by_its_workspace_and_kind_alone() {
     let (_fixture, store) = sharded().await;
@@ -159,16 +195,7 @@ async fn a_walk_meets_every_document_of_its_kind() {
     }
     let other = document(&store, "w1", "{}", 1);
     store.create(DocumentKind::ApiKey, &other, None, 100).await.unwrap();
-    let (mut seen, mut mark): (BTreeSet<DocumentId>, Option<DocumentMark>) = Default::default();
-    loop {
-        let (found, next) = store.walk(KIND, mark).await.unwrap();
-        seen.extend(found.into_iter().map(|found| found.id));
-        mark = next;
-        if mark.is_none() {
-            break;
-        }
-    }
-    assert_eq!(seen, expected);
+    assert_eq!(walked(&store).await, expected);
 }
 
 #[tokio::test]

@@ -7,15 +7,15 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use atelier_domain::Timestamp;
-use atelier_domain::asset::{Asset, MediaFacts};
+use atelier_domain::asset::{Asset, MadeBy, MediaFacts};
 use atelier_domain::ids::{AssetId, JobId, WorkspaceId};
 use atelier_domain::job::{Job, JobSpec, RemoteOperation};
 use atelier_domain::money::Cost;
 use atelier_domain::operation::{OnUnknownOutcome, Operation, Priority, Provider, Step};
 use atelier_domain::policy::{LateNews, Policy, Polling, Retry};
 use atelier_domain::ports::{
-    Aborted, Admission, AssetUpkeep, Claim, JobStore, NewJob, PutError, StepHandler, Swept, Telemetry,
-    UploadMark,
+    Aborted, Admission, AssetRecords, AssetUpkeep, Claim, JobStore, NewJob, PutError, StepHandler, Swept,
+    Telemetry, UploadMark,
 };
 use atelier_domain::secret::Secret;
 use atelier_domain::state::State;
@@ -61,7 +61,7 @@ pub struct BareStore;
 
 #[async_trait]
 impl AssetUpkeep for BareStore {
-    async fn remove_expired(&self, _: &str, _: Timestamp) -> Result<Swept, PutError> {
+    async fn remove_expired(&self, _: &str, _: Timestamp, _: &dyn AssetRecords) -> Result<Swept, PutError> {
         Ok(Swept::default())
     }
 
@@ -292,11 +292,15 @@ pub fn asset(job: &Job) -> Asset {
     Asset {
         id: AssetId::of(&job.id, 0),
         workspace_id: job.body.workspace_id.clone(),
-        job_id: job.id.clone(),
-        index: 0,
-        operation: job.body.spec.operation,
-        provider: job.body.spec.provider,
-        model: job.body.spec.model.clone(),
+        made_by: Some(MadeBy {
+            job_id: job.id.clone(),
+            index: 0,
+            operation: job.body.spec.operation,
+            provider: job.body.spec.provider,
+            model: job.body.spec.model.clone(),
+        }),
+        name: None,
+        metadata: Default::default(),
         key: format!("{}.mp4", job.id),
         content_type: "video/mp4".to_owned(),
         size_bytes: 1,

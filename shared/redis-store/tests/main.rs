@@ -4,6 +4,7 @@
 #![cfg(test)]
 
 mod admission;
+mod assets;
 mod callbacks;
 mod common_time;
 mod control;

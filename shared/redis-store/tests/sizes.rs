@@ -102,7 +102,7 @@ async fn of_living_jobs(measured: &mut Measured) {
     let queued = bytes_by_kind(&mut raw);
     measured.note("`j`, queued", queued["j"]);
     measured.note("`s`", queued["s"]);
-    measured.note("`x`, `u`, `l`", queued["x"]);
+    measured.note("`x`, `u`, `l`, `e`", queued["x"]);
     measured.note("`i`", queued["i"]);
 
     let work = Arc::new(PretendedWork::new(&fixture));

@@ -114,6 +114,7 @@ pub async fn all_promises_hold<S>(fixture: &mut Fixture<S>) {
     cancelled_work_is_abandoned_and_can_be_forgotten(fixture).await;
     a_pause_holds_in_every_shard(fixture).await;
     crate::events::every_event_is_heard_in_every_shard(fixture).await;
+    crate::documents::documents_are_kept_changed_found_and_removed(fixture).await;
 }
 
 async fn cancelled_work_is_abandoned_and_can_be_forgotten<S>(fixture: &Fixture<S>) {
@@ -162,8 +163,10 @@ async fn jobs_go_through_every_state_once<S>(fixture: &Fixture<S>) {
         let begun = [Step::Submit, Step::Check, Step::Deliver].map(|step| work.journal.count(id, step));
         assert_eq!(begun, [1, 2, 1], "{id}");
         let asset = fixture.store.asset(&workspace(), &AssetId::of(id, 0)).await.unwrap();
-        assert_eq!(asset.expect("the asset is found").job_id, *id);
+        let made_by = asset.and_then(|asset| asset.made_by).expect("the asset is found");
+        assert_eq!(made_by.job_id, *id);
     }
+    crate::assets::the_list_holds_exactly(&fixture.redis, &ids).await;
     // A handler tells the end after it is stored.
     process.stop().await;
     assert_eq!(fixture.telemetry.ended.load(Ordering::Relaxed), ids.len() as u64);

@@ -4,7 +4,7 @@ use std::io;
 use std::sync::{Arc, Mutex};
 
 use atelier_domain::Timestamp;
-use atelier_domain::asset::Asset;
+use atelier_domain::asset::{Asset, MadeBy};
 use atelier_domain::ids::{AssetId, JobId};
 use atelier_domain::job::{Input, Job, JobSpec, RemoteOperation};
 use atelier_domain::money::{Cost, MicroUsd, PriceUnit, ReportedCost, UnitPrice};
@@ -65,11 +65,15 @@ pub fn succeeded(mut job: Job, assets: u16) -> Job {
         .map(|index| Asset {
             id: AssetId::of(&job.id, index),
             workspace_id: job.body.workspace_id.clone(),
-            job_id: job.id.clone(),
-            index,
-            operation: job.body.spec.operation,
-            provider: job.body.spec.provider,
-            model: job.body.spec.model.clone(),
+            made_by: Some(MadeBy {
+                job_id: job.id.clone(),
+                index,
+                operation: job.body.spec.operation,
+                provider: job.body.spec.provider,
+                model: job.body.spec.model.clone(),
+            }),
+            name: None,
+            metadata: Default::default(),
             key: format!("acme/2026/03/01/{}/{index}.mp4", job.id),
             content_type: "video/mp4".to_owned(),
             size_bytes: 1_000,

@@ -9,13 +9,16 @@
 //!
 //! The way of the bytes: `intake` cuts the source into parts and feeds `inspect`, which asks `sniff` and `verdict` what
 //! the bytes are, `ending` whether they are complete and `probe` what they tell about themselves; `upload` sends the parts; `store` is the port's implementation.
+//! `download` is the way out, `upkeep` removes what is old, `manifests` reads what stands beside the objects.
 
 mod buffers;
 mod call;
 mod client;
+mod download;
 mod ending;
 mod inspect;
 mod intake;
+mod manifests;
 mod probe;
 mod settings;
 mod sniff;

@@ -1,7 +1,9 @@
 //! What an operator says about the store.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
+use atelier_domain::ids::WorkspaceId;
 use atelier_domain::secret::Secret;
 use serde::Deserialize;
 
@@ -53,6 +55,8 @@ pub struct S3Settings {
     /// Days for which assets and their manifests are kept, from when they were written. 0: for ever, as nobody else has
     /// what was paid for.
     pub assets_retention_days: u32,
+    /// The same for workspaces that differ, by their names.
+    pub assets_retention_by_workspace: BTreeMap<WorkspaceId, u32>,
     /// Days for which files that came with requests are kept. 45: a job starts up to 30 days after its request, and may
     /// fail, and be done again from the dead letters for as long as its record is there. A job whose input is gone fails
     /// before it is paid. 0: for ever.
@@ -77,6 +81,7 @@ impl Default for S3Settings {
             source_idle_timeout_ms: 60_000,
             max_attempts: 2,
             assets_retention_days: 0,
+            assets_retention_by_workspace: BTreeMap::new(),
             inputs_retention_days: 45,
         }
     }
@@ -131,6 +136,11 @@ impl S3Settings {
         ] {
             if days > MOST_DAYS {
                 problems.push(format!("`{name}` is not 0 to {MOST_DAYS}"));
+            }
+        }
+        for (workspace, days) in &self.assets_retention_by_workspace {
+            if *days > MOST_DAYS {
+                problems.push(format!("`assets_retention_by_workspace.{workspace}` is not 0 to {MOST_DAYS}"));
             }
         }
         if !(1..=5).contains(&self.max_attempts) {
@@ -201,6 +211,7 @@ mod tests {
             call_timeout_ms: 0,
             max_attempts: 0,
             assets_retention_days: 100_000,
+            assets_retention_by_workspace: BTreeMap::from([("acme".parse().unwrap(), 100_000)]),
             ..S3Settings::default()
         };
         let problems = settings.check().unwrap_err().problems;
@@ -213,6 +224,7 @@ mod tests {
             "call_timeout_ms",
             "max_attempts",
             "assets_retention_days",
+            "assets_retention_by_workspace.acme",
         ] {
             assert!(
                 problems.iter().any(|problem| problem.contains(&format!("`{name}`"))),

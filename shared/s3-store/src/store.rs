@@ -1,12 +1,13 @@
 //! The port's implementation.
 
 use std::hash::{BuildHasher, RandomState};
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use atelier_domain::asset::{Asset, extension_of, manifest_key};
-use atelier_domain::ports::{AssetStore, ByteStream, NewObject, PutError, StoredObject};
+use atelier_domain::ports::{AssetStore, ByteStream, NewObject, OpenedObject, PutError, StoredObject};
 use aws_sdk_s3::Client;
 use aws_sdk_s3::operation::get_object::builders::GetObjectFluentBuilder;
 use aws_sdk_s3::presigning::PresigningConfig;
@@ -230,6 +231,14 @@ impl AssetStore for S3Store {
         Ok(Some(bytes.freeze()))
     }
 
+    async fn open(
+        &self,
+        key: &str,
+        range: Option<RangeInclusive<u64>>,
+    ) -> Result<Option<OpenedObject>, PutError> {
+        self.open_object(key, range).await
+    }
+
     async fn remove(&self, key: &str) -> Result<(), PutError> {
         // The manifest goes last: as long as it is there, an index made from the store shows what is left to remove.
         self.remove_key(key).await?;
@@ -241,9 +250,8 @@ impl AssetStore for S3Store {
     }
 
     async fn signed_url(&self, asset: &Asset, ttl: Duration) -> Result<String, PutError> {
-        let disposition = format!("attachment; filename=\"{}\"", asset.file_name());
         let request = self.signing.get_object().bucket(&self.shared.settings.bucket).key(&asset.key);
-        self.sign(request.response_content_disposition(disposition), ttl).await
+        self.sign(request.response_content_disposition(asset.content_disposition()), ttl).await
     }
 
     async fn ready(&self) -> Result<(), PutError> {

@@ -4,7 +4,7 @@ use std::error::Error;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use atelier_domain::asset::Asset;
+use atelier_domain::asset::{Asset, MadeBy};
 use atelier_domain::operation::{Operation, Provider};
 use atelier_domain::ports::StoredObject;
 use atelier_domain::secret::Secret;
@@ -93,11 +93,15 @@ pub fn asset(stored: &StoredObject) -> Asset {
     Asset {
         id: atelier_domain::ids::AssetId::of(&job, 0),
         workspace_id: "acme".parse().unwrap(),
-        job_id: job,
-        index: 0,
-        operation: Operation::VideoGen,
-        provider: Provider::Luma,
-        model: "ray-2".to_owned(),
+        made_by: Some(MadeBy {
+            job_id: job,
+            index: 0,
+            operation: Operation::VideoGen,
+            provider: Provider::Luma,
+            model: "ray-2".to_owned(),
+        }),
+        name: None,
+        metadata: Default::default(),
         key: stored.key.clone(),
         content_type: stored.content_type.clone(),
         size_bytes: stored.size_bytes,

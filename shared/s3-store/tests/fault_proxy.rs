@@ -20,6 +20,10 @@ pub enum Fault {
     CutRequest { after_bytes: usize },
     /// Lets the server do it, and cuts the connection instead of answering.
     CutReply,
+    /// Cuts the connection after so many bytes of the reply, its head among them.
+    CutReplyAfter(usize),
+    /// Says nothing more after so many bytes of the reply, and keeps the connection.
+    HoldReplyAfter(usize),
     /// Hands the request on later.
     Delay(Duration),
     /// Never answers.
@@ -122,6 +126,11 @@ async fn serve(mut client: TcpStream, upstream: SocketAddr, script: &Mutex<Scrip
                 sent = tokio::io::copy(&mut from_client, &mut to_server) => sent.map(drop),
             }
         }
+        Some(Fault::CutReplyAfter(bytes)) => pass_part(&mut client, upstream, &head, bytes).await,
+        Some(Fault::HoldReplyAfter(bytes)) => {
+            pass_part(&mut client, upstream, &head, bytes).await?;
+            std::future::pending().await
+        }
         Some(Fault::Delay(pause)) => {
             tokio::time::sleep(pause).await;
             pass(client, upstream, &head).await
@@ -134,6 +143,18 @@ async fn pass(mut client: TcpStream, upstream: SocketAddr, head: &[u8]) -> std::
     let mut server = TcpStream::connect(upstream).await?;
     server.write_all(head).await?;
     copy_bidirectional(&mut client, &mut server).await.map(drop)
+}
+
+/// The request has no body.
+async fn pass_part(
+    client: &mut TcpStream,
+    upstream: SocketAddr,
+    head: &[u8],
+    bytes: usize,
+) -> std::io::Result<()> {
+    let mut server = TcpStream::connect(upstream).await?;
+    server.write_all(head).await?;
+    tokio::io::copy(&mut server.take(bytes as u64), client).await.map(drop)
 }
 
 fn next_fault(script: &mut Script, line: &str) -> Option<Fault> {

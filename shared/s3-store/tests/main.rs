@@ -5,10 +5,12 @@
 mod embedded_s3;
 
 mod bench;
+mod downloads;
 mod facts;
 mod fault_proxy;
 mod faults;
 mod given_up;
+mod manifests;
 mod media;
 mod memory;
 mod refusals;

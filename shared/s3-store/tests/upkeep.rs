@@ -6,7 +6,11 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
 use atelier_domain::Timestamp;
-use atelier_domain::ports::{Aborted, AssetStore, AssetUpkeep, Swept, UploadMark};
+use atelier_domain::asset::{Asset, ObjectKey};
+use atelier_domain::ids::{AssetId, WorkspaceId};
+use atelier_domain::ports::{
+    Aborted, AssetRecords, AssetStore, AssetUpkeep, StoreUnavailable, Swept, UploadMark,
+};
 use atelier_s3_store::{S3Settings, S3Store};
 use axum::body::Body;
 use axum::extract::Request;
@@ -67,11 +71,38 @@ async fn store(bench: &Bench, assets_days: u32, inputs_days: u32) -> S3Store {
     S3Store::connect(settings).await.unwrap()
 }
 
+/// Notes whose records are forgotten, and what is in the store then.
+#[derive(Default)]
+struct Forgotten<'a> {
+    bench: Option<&'a Bench>,
+    ids: Mutex<Vec<(WorkspaceId, AssetId)>>,
+}
+
+#[async_trait::async_trait]
+impl AssetRecords for Forgotten<'_> {
+    async fn keep(&self, _: &[Asset]) -> Result<(), StoreUnavailable> {
+        unreachable!("housekeeping keeps no records")
+    }
+
+    async fn forget(&self, workspace: &WorkspaceId, ids: &[AssetId]) -> Result<(), StoreUnavailable> {
+        let Some(bench) = self.bench else { return Ok(()) };
+        for id in ids {
+            let is_there = keys(bench).iter().any(|key| {
+                ObjectKey::parse(key)
+                    == Some(ObjectKey::Asset { workspace: workspace.clone(), id: id.clone() })
+            });
+            assert!(is_there, "a record goes before its object does");
+            self.ids.lock().unwrap().push((workspace.clone(), id.clone()));
+        }
+        Ok(())
+    }
+}
+
 /// A whole walk; gives what was removed, and in how many pieces.
 async fn walk(store: &S3Store) -> (u64, u32) {
     let (mut removed, mut pieces, mut place) = (0, 0, String::new());
     loop {
-        let swept = store.remove_expired(&place, Timestamp::now()).await.unwrap();
+        let swept = store.remove_expired(&place, Timestamp::now(), &Forgotten::default()).await.unwrap();
         (removed, pieces) = (removed + swept.removed, pieces + 1);
         assert!(pieces < 100, "the walk does not end");
         match swept.next {
@@ -131,7 +162,10 @@ async fn each_kind_is_kept_by_its_own_setting_and_for_ever_without_one() {
     let put = || [&asset, &input].iter().for_each(|key| place(&bench, key, 400));
     put();
     let for_ever = store(&bench, 0, 0).await;
-    assert_eq!(for_ever.remove_expired("", Timestamp::now()).await.unwrap(), Swept::default());
+    assert_eq!(
+        for_ever.remove_expired("", Timestamp::now(), &Forgotten::default()).await.unwrap(),
+        Swept::default()
+    );
     assert_eq!(keys(&bench).len(), 2);
     assert_eq!(walk(&store(&bench, 0, 45).await).await.0, 1);
     assert_eq!(keys(&bench), std::slice::from_ref(&asset));
@@ -142,6 +176,42 @@ async fn each_kind_is_kept_by_its_own_setting_and_for_ever_without_one() {
     put();
     assert_eq!(walk(&bench.store().await).await.0, 1);
     assert_eq!(keys(&bench), std::slice::from_ref(&asset));
+}
+
+#[tokio::test]
+async fn workspaces_have_limits_of_their_own_and_records_go_first() {
+    let bench = Bench::start().await;
+    let (old, upload) = (day(40), "0ujssxh0cECutqzMgbtXSGnjorm");
+    for workspace in ["acme", "beta", "gamma"] {
+        place(&bench, &format!("{workspace}/{old}/{JOB}/0.mp4"), 40);
+        place(&bench, &format!("{workspace}/{old}/{JOB}/0.mp4.json"), 40);
+        place(&bench, &format!("{workspace}/{old}/upload/{upload}.png"), 40);
+    }
+    let limits = [("acme", 30), ("beta", 0)].map(|(name, days)| (name.parse().unwrap(), days));
+    let settings = S3Settings {
+        assets_retention_days: 60,
+        assets_retention_by_workspace: limits.into(),
+        ..bench.settings()
+    };
+    let store = S3Store::connect(settings).await.unwrap();
+    let forgotten = Forgotten { bench: Some(&bench), ids: Mutex::default() };
+    let swept = store.remove_expired("", Timestamp::now(), &forgotten).await.unwrap();
+    assert_eq!(swept.removed, 3);
+    assert!(keys(&bench).iter().all(|key| !key.starts_with("acme/")), "30 days are over");
+    assert_eq!(keys(&bench).len(), 6, "those of beta stay for ever, those of gamma for 60 days");
+    let acme: WorkspaceId = "acme".parse().unwrap();
+    let mut expected =
+        vec![(acme.clone(), AssetId::of(&JOB.parse().unwrap(), 0)), (acme, upload.parse().unwrap())];
+    expected.sort();
+    assert_eq!(forgotten.ids.into_inner().unwrap(), expected);
+    // A limit of one workspace is enough to look at all.
+    let settings = S3Settings {
+        assets_retention_by_workspace: [("beta".parse().unwrap(), 30)].into(),
+        ..bench.settings()
+    };
+    let store = S3Store::connect(settings).await.unwrap();
+    assert_eq!(walk(&store).await.0, 3);
+    assert!(keys(&bench).iter().all(|key| key.starts_with("gamma/")));
 }
 
 #[tokio::test]

@@ -3,6 +3,7 @@
 
 mod access;
 mod architecture;
+mod assets;
 mod callbacks;
 mod doubts;
 mod events;

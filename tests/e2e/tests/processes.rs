@@ -139,6 +139,45 @@ async fn a_worker_delivers_a_500_mb_video_in_less_than_64_mib() {
     assert!(peak < 64 * 1024, "{peak} kB");
 }
 
+/// Silence of so many bytes, in a WAV file that comes in pieces.
+fn long_sound(length: usize) -> reqwest::multipart::Part {
+    const PIECE: usize = 1_000_000;
+    let length_bytes = u32::try_from(length).unwrap();
+    let mut head =
+        b"RIFF____WAVEfmt \x10\0\0\0\x01\0\x01\0\x40\x1f\0\0\x80\x3e\0\0\x02\0\x10\0data____".to_vec();
+    head[4..8].copy_from_slice(&(length_bytes + 36).to_le_bytes());
+    head[40..44].copy_from_slice(&length_bytes.to_le_bytes());
+    let pieces = std::iter::once(head).chain((0..length / PIECE).map(|_| vec![0; PIECE]));
+    let body = futures::stream::iter(pieces.map(Ok::<_, std::io::Error>));
+    reqwest::multipart::Part::stream(reqwest::Body::wrap_stream(body)).file_name("long.wav")
+}
+
+#[tokio::test]
+async fn the_api_takes_and_gives_a_300_mb_file_in_less_than_64_mib() {
+    const LENGTH: usize = 300_000_000;
+    let folder = tempfile::tempdir().unwrap();
+    let (_around, client, config) = surroundings(folder.path()).await;
+    let api = start("atelier-api", &config);
+    until_ready(&client).await;
+    let form = reqwest::multipart::Form::new().part("file", long_sound(LENGTH));
+    let request = client.request(reqwest::Method::POST, "/api/v1/assets").header("X-API-Key", "demo");
+    let (status, answer) = client.send(request.multipart(form)).await;
+    assert_eq!(status, 201, "{answer}");
+    assert_eq!(answer["data"]["size_bytes"], LENGTH + 44);
+    let path = format!("/api/v1/assets/{}/content", answer["data"]["id"].as_str().unwrap());
+    let request = client.request(reqwest::Method::GET, &path).header("X-API-Key", "demo");
+    let mut answer = request.send().await.unwrap();
+    assert_eq!(answer.status(), 200);
+    let mut length = 0;
+    while let Some(piece) = answer.chunk().await.unwrap() {
+        length += piece.len();
+    }
+    assert_eq!(length, LENGTH + 44);
+    let peak = peak_rss_kb(&api.0);
+    eprintln!("peak RSS of the api: {} MiB", peak / 1024);
+    assert!(peak < 64 * 1024, "{peak} kB");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn the_three_programs_stop_in_order_on_sigterm() {
     let folder = tempfile::tempdir().unwrap();

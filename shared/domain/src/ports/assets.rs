@@ -1,8 +1,11 @@
 //! Stored media.
 
+use std::fmt;
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
 use async_trait::async_trait;
 use bytes::Bytes;
-use std::time::Duration;
 
 use super::{BoxError, ByteStream, SourceBroken};
 use crate::asset::{Asset, MediaFacts};
@@ -49,6 +52,20 @@ pub struct StoredObject {
     pub facts: MediaFacts,
 }
 
+/// An object, or a part of one, that is being read.
+pub struct OpenedObject {
+    /// How many bytes will come.
+    pub length_bytes: u64,
+    /// The bytes. It breaks off rather than to give fewer, and when the store is silent for too long.
+    pub body: ByteStream,
+}
+
+impl fmt::Debug for OpenedObject {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("OpenedObject").field("length_bytes", &self.length_bytes).finish_non_exhaustive()
+    }
+}
+
 /// Why an object was not stored. Nothing of it is visible then.
 #[derive(Debug, thiserror::Error)]
 pub enum PutError {
@@ -77,6 +94,13 @@ pub trait AssetStore: Send + Sync {
     async fn put_manifest(&self, asset: &Asset) -> Result<(), PutError>;
     /// Reads a small object, at most `limit_bytes`.
     async fn read(&self, key: &str, limit_bytes: u64) -> Result<Option<Bytes>, PutError>;
+    /// Opens an object, or the part of it within `range`, for reading in bounded memory. `None` where there is no such
+    /// object, or no such part of it.
+    async fn open(
+        &self,
+        key: &str,
+        range: Option<RangeInclusive<u64>>,
+    ) -> Result<Option<OpenedObject>, PutError>;
     /// Removes an object and its manifest. Removing what is not there succeeds.
     async fn remove(&self, key: &str) -> Result<(), PutError>;
     /// A URL of a stored object for a provider that must fetch it itself, for `ttl`.

@@ -88,7 +88,7 @@ async fn repair_index(
     let mut from = 0;
     while !stop.is_cancelled() {
         let mut call = script::REPAIR.prepare_invoke();
-        call.key(index).arg(shard.keys.prefix()).arg(from).arg(WINDOW);
+        call.key(index).arg(shard.keys.records_of(index)).arg(from).arg(WINDOW);
         // A second run after a lost answer looks at the same ranks.
         let (seen, removed): (i64, i64) =
             twice(|| async { call.invoke_async(&mut shard.commands()).await }).await?;

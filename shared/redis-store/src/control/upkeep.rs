@@ -9,6 +9,7 @@ use redis::AsyncCommands;
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 
+use crate::asset_book::RedisAssetBook;
 use crate::connect::{Redis, twice};
 use crate::keys::SWEPT_UNTIL;
 
@@ -35,12 +36,13 @@ pub(super) async fn remove_expired(
     let mut tidied = Tidied::default();
     let place: Option<String> = twice(|| async { redis.control().get(SWEPT_UNTIL).await }).await?;
     let mut place = place.unwrap_or_default();
+    let records = RedisAssetBook::new(redis.clone());
     for _ in 0..PIECES {
         if stop.is_cancelled() {
             tidied.is_cut_short = true;
             break;
         }
-        let swept = store.remove_expired(&place, redis.time.now()).await?;
+        let swept = store.remove_expired(&place, redis.time.now(), &records).await?;
         tidied.count += swept.removed;
         let is_at_end = swept.next.is_none();
         place = swept.next.unwrap_or_default();

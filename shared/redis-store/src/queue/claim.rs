@@ -2,7 +2,6 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 use async_trait::async_trait;
 use atelier_domain::Timestamp;
@@ -22,7 +21,7 @@ use tracing::{error, info, warn};
 use super::leases::Leases;
 use crate::connect::{Backoff, Shard};
 use crate::record;
-use crate::settle::{self, Extent, Settler, Source, Verdict, Written};
+use crate::settle::{self, Extent, Retention, Settler, Source, Verdict, Written};
 
 /// What all claims of one queue and shard share.
 pub(crate) struct Engine {
@@ -37,12 +36,8 @@ pub(crate) struct Engine {
 }
 
 impl Engine {
-    fn retention(&self) -> Duration {
-        Duration::from_secs(self.shard.settings.retention_s)
-    }
-
-    fn costs_kept_s(&self) -> u64 {
-        self.shard.settings.costs_kept_s()
+    fn retention(&self) -> Retention {
+        self.shard.settings.retention()
     }
 }
 
@@ -269,7 +264,7 @@ impl Claim for RedisClaim {
         let expected = settle::rise(&mut job);
         let (retention, now) = (self.engine.retention(), self.engine.shard.time.now());
         let verdict = Verdict::ending(expected, &job, extent, &next, &self.source, retention, now)
-            .map(|verdict| verdict.indexed(&self.job, &job, self.engine.costs_kept_s()))
+            .map(|verdict| verdict.indexed(&self.job, &job, retention))
             .map(|verdict| match &*self.phase.lock().unwrap_or_else(PoisonError::into_inner) {
                 Phase::Saved(saved) => verdict.telling(saved, &job),
                 Phase::Untouched | Phase::Left => verdict.telling(&self.job, &job),
@@ -324,7 +319,7 @@ impl RedisClaim {
             let expected = settle::rise(&mut after);
             let (source, retention) = (Source::Outside, self.engine.retention());
             let verdict = Verdict::ending(expected, &after, Extent::Whole, &next, &source, retention, now)
-                .map(|verdict| verdict.indexed(&before, &after, self.engine.costs_kept_s()))
+                .map(|verdict| verdict.indexed(&before, &after, retention))
                 .map(|verdict| verdict.telling(&before, &after));
             let Ok(verdict) = verdict else { return Ok(Err(ClaimError::GaveUp)) };
             let written = settle::send(&self.engine.shard, &[verdict]).await?;

@@ -133,3 +133,46 @@ fn a_foreign_layout_is_named_and_a_cut_record_is_none() {
     // The steps of a plan stand in a line of words.
     assert!(Step::ALL.iter().all(|step| !step.as_str().contains(' ')));
 }
+
+/// An asset as the versions before uploads packed it, within the record of its job.
+#[derive(serde::Serialize)]
+struct AssetBeforeUploads {
+    id: &'static str,
+    workspace_id: &'static str,
+    job_id: &'static str,
+    index: u16,
+    operation: &'static str,
+    provider: &'static str,
+    model: &'static str,
+    key: &'static str,
+    content_type: &'static str,
+    size_bytes: u64,
+    sha256: &'static str,
+    created_at: &'static str,
+}
+
+#[test]
+fn a_packed_asset_of_an_older_version_is_read_and_packed_as_before() {
+    let old = AssetBeforeUploads {
+        id: "0ujtsYcgvSTl8PAuAdqWYSMnLOv",
+        workspace_id: "acme",
+        job_id: "0ujssxh0cECutqzMgbtXSGnjorm",
+        index: 3,
+        operation: "image_edit",
+        provider: "stability",
+        model: "inpaint",
+        key: "acme/2026/11/22/0ujssxh0cECutqzMgbtXSGnjorm/3.png",
+        content_type: "image/png",
+        size_bytes: 70_000,
+        sha256: "ab",
+        created_at: "2026-11-22T10:00:00.123456789Z",
+    };
+    let packed = rmp_serde::to_vec_named(&old).unwrap();
+    let asset: atelier_domain::asset::Asset = rmp_serde::from_slice(&packed).unwrap();
+    let made = asset.made_by.as_ref().unwrap();
+    assert_eq!((made.job_id.as_str(), made.index, made.provider.as_str()), (old.job_id, 3, "stability"));
+    assert_eq!(rmp_serde::to_vec_named(&asset).unwrap(), packed);
+    let upload = atelier_domain::asset::Asset { made_by: None, ..asset };
+    let packed = rmp_serde::to_vec_named(&upload).unwrap();
+    assert_eq!(rmp_serde::from_slice::<atelier_domain::asset::Asset>(&packed).unwrap(), upload);
+}

@@ -128,3 +128,36 @@ local function wake(p)
     end
   end
 end
+
+-- What this script enters into the indexes of assets, as times and ids; see `list_assets`.
+local listed = {}
+
+local function enter_assets(index, list)
+  redis.call('ZADD', index, unpack(list))
+end
+
+-- Keeps the record of an asset for so many milliseconds, '0' for ever. A script that does calls `list_assets` before it
+-- ends: a batch costs one command an index, or one for each thousand assets, which is what `unpack` can take.
+local function keep_asset(p, workspace, kept_ms, id, created_ms, json)
+  if kept_ms == '0' then
+    redis.call('SET', p .. 'a:' .. id, json)
+  else
+    redis.call('SET', p .. 'a:' .. id, json, 'PX', kept_ms)
+  end
+  local list = listed[workspace]
+  if not list or #list >= 2000 then
+    if list then
+      enter_assets(p .. 'e:' .. workspace, list)
+    end
+    list = {}
+    listed[workspace] = list
+  end
+  list[#list + 1] = created_ms
+  list[#list + 1] = id
+end
+
+local function list_assets(p)
+  for workspace, list in pairs(listed) do
+    enter_assets(p .. 'e:' .. workspace, list)
+  end
+end

@@ -1,5 +1,5 @@
 -- Writes verdicts: record, what follows, and acknowledgement of each in one step.
--- ARGV 1 prefix, 2 group, then for each verdict 8 values, and after them id and json of each of its assets:
+-- ARGV 1 prefix, 2 group, then for each verdict 8 values, and after them id, time in ms and json of each of its assets:
 --   id, expected epoch (8 hex), entry, new header, new rest of the record ('' = as it is), delay_us, plan, and what those
 --     who listen are told: the workspace, a space and the facts ('' = nothing)
 -- A plan is `source kind step ttl_ms ended assets indexes`; there are few different ones, so each is taken apart once.
@@ -7,8 +7,8 @@
 --     claim
 --   kind and step: what is enqueued, the step as its lane; kind 'p' = held back by the pause in `indexes`
 --   ttl_ms: 0 = none; ended: 1 = tell those who wait; assets: how many there are
---   indexes: '+u:acme' enters one, '-u:acme' leaves it, '$acme|...' enters a cost into the books, commas between; nothing
---     where there is none
+--   indexes: '+u:acme' enters one, '-u:acme' leaves it, '$acme|...' enters a cost into the books, '@acme|ttl_ms' keeps the
+--     assets for that long (0 = for ever) and lists them, commas between; nothing where there is none
 -- Gives for each verdict 'ok' or the present record ('' when there is none): somebody else has changed the job (INV-9).
 -- A verdict whose header is already there was written by an earlier run whose answer was lost.
 local p, group = ARGV[1], ARGV[2]
@@ -47,8 +47,12 @@ local function plan_of(text)
       stream = string.sub(source, 1, 2) == 's:', scope = kind == 'p' and indexes, changes = {}
     }
     if not plan.scope then
-      for sign, index in string.gmatch(indexes, '([+$-])([^,]+)') do
-        table.insert(plan.changes, {sign, index})
+      for sign, index in string.gmatch(indexes, '([+$@-])([^,]+)') do
+        if sign == '@' then
+          plan.workspace, plan.kept_ms = string.match(index, '^([^|]+)|(%d+)$')
+        else
+          table.insert(plan.changes, {sign, index})
+        end
       end
     end
     plans[text] = plan
@@ -78,8 +82,8 @@ while at <= #ARGV do
     else
       redis.call('SET', key, header .. rest, 'KEEPTTL')
     end
-    for a = at + 8, at + 6 + 2 * plan.assets, 2 do
-      redis.call('SET', p .. 'a:' .. ARGV[a], ARGV[a + 1], 'PX', plan.ttl)
+    for a = at + 8, at + 5 + 3 * plan.assets, 3 do
+      keep_asset(p, plan.workspace, plan.kept_ms, ARGV[a], ARGV[a + 1], ARGV[a + 2])
     end
     for _, change in ipairs(plan.changes) do
       local sign, index = change[1], change[2]
@@ -121,7 +125,7 @@ while at <= #ARGV do
     end
     results[#results + 1] = 'ok'
   end
-  at = at + 8 + 2 * plan.assets
+  at = at + 8 + 3 * plan.assets
 end
 for stream, entries in pairs(acks) do
   redis.call('XACK', p .. stream, group, unpack(entries))
@@ -136,6 +140,7 @@ for key, book in pairs(books) do
   end
   redis.call('EXPIRE', key, book.kept_s)
 end
+list_assets(p)
 wake(p)
 if #ended > 0 then
   redis.call('PUBLISH', p .. 'ended', table.concat(ended, ' '))
