@@ -7,6 +7,7 @@ use atelier_domain::trace::TraceParent;
 use axum::extract::{MatchedPath, Request, State};
 use axum::middleware::Next;
 use axum::response::Response;
+use http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS};
 use http::{HeaderMap, HeaderValue, Method};
 use tracing::{Instrument as _, debug, info};
 
@@ -37,6 +38,7 @@ pub(crate) async fn observe(State(state): State<ApiState>, mut request: Request,
     let context =
         state.telemetry.context_of(&span).or(parent).unwrap_or_else(|| unrecorded(&*state.telemetry));
     let tracestate = parent.and_then(|_| tracestate(request.headers()));
+    let request_id = request_id(request.headers());
     let recognized = Recognized::default();
     request.extensions_mut().insert(RequestTrace { context, tracestate });
     request.extensions_mut().insert(recognized.clone());
@@ -74,10 +76,32 @@ pub(crate) async fn observe(State(state): State<ApiState>, mut request: Request,
             );
         }
     });
+    let headers = response.headers_mut();
     if let Ok(value) = HeaderValue::from_str(&format!("{:032x}", context.trace_id)) {
-        response.headers_mut().insert("x-trace-id", value);
+        headers.insert("x-request-id", request_id.unwrap_or_else(|| value.clone()));
+        headers.insert("x-trace-id", value);
     }
+    harden(headers);
     response
+}
+
+/// What a browser that is led here may do with an answer: nothing but show it. Without headers for other origins none of
+/// their scripts reads one.
+fn harden(headers: &mut HeaderMap) {
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+    let policy = HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'; sandbox");
+    headers.insert(CONTENT_SECURITY_POLICY, policy);
+    // Answers are for the holder of a key.
+    headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+}
+
+/// The caller's name for its request, given back as it is; one that is long or strange is no name.
+fn request_id(headers: &HeaderMap) -> Option<HeaderValue> {
+    let fits = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b':');
+    let value = headers.get("x-request-id")?;
+    let is_fit = (1..=128).contains(&value.len()) && value.as_bytes().iter().all(fits);
+    is_fit.then(|| value.clone())
 }
 
 /// A context for a process that records nothing: a job needs a trace id all the same.

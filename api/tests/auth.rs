@@ -80,28 +80,75 @@ impl futures::Stream for Unread {
     }
 }
 
+/// Every route with an id, and how it is asked.
+const BY_ID: &[(&str, &str)] = &[
+    ("GET", "/api/v1/media/jobs/{id}"),
+    ("POST", "/api/v1/media/jobs/{id}/cancel"),
+    ("POST", "/api/v1/media/jobs/{id}/retry"),
+    ("POST", "/api/v1/media/jobs/{id}/resolve"),
+    ("GET", "/api/v1/media/jobs/{id}/events"),
+    ("GET", "/api/v1/media/jobs/{id}/timeline"),
+    ("GET", "/api/v1/assets/{id}"),
+    ("DELETE", "/api/v1/assets/{id}"),
+    ("GET", "/api/v1/assets/{id}/signed-url"),
+    ("GET", "/api/v1/assets/{id}/content"),
+    ("HEAD", "/api/v1/assets/{id}/content"),
+    ("GET", "/api/v1/credentials/{id}"),
+    ("PATCH", "/api/v1/credentials/{id}"),
+    ("DELETE", "/api/v1/credentials/{id}"),
+    ("POST", "/api/v1/credentials/{id}/set-default"),
+    ("POST", "/api/v1/credentials/{id}/default"),
+    ("POST", "/api/v1/credentials/{id}/check"),
+    ("GET", "/api/v1/api-keys/{id}"),
+    ("DELETE", "/api/v1/api-keys/{id}"),
+];
+
+#[test]
+fn no_route_with_an_id_is_left_out() {
+    let routes = include_str!("../src/routes.rs");
+    let paths = routes.lines().filter_map(|line| line.strip_prefix("const ")?.split('"').nth(1));
+    let with_id: Vec<&str> = paths.filter(|path| path.contains("{id}")).collect();
+    assert!(with_id.len() > 10, "{with_id:?}");
+    for path in with_id {
+        assert!(BY_ID.iter().any(|(_, known)| *known == path), "{path}");
+    }
+}
+
 #[tokio::test]
 async fn a_foreign_workspace_sees_nothing() {
     let api = Api::default();
-    let id = api.admitted(&image()).await;
-    let job = id.parse().unwrap();
-    api.store.keep_asset(asset_of(&job, "acme", "image/png"));
-    let asset = AssetId::of(&job, 0);
-    for (method, path) in [
-        ("GET", format!("/api/v1/media/jobs/{id}")),
-        ("GET", format!("/api/v1/media/jobs/{id}?wait=25")),
-        ("POST", format!("/api/v1/media/jobs/{id}/cancel")),
-        ("POST", format!("/api/v1/media/jobs/{id}/retry")),
-        ("GET", format!("/api/v1/media/jobs/{id}/timeline")),
-        ("GET", format!("/api/v1/media/jobs/{id}/events")),
-        ("GET", format!("/api/v1/assets/{asset}")),
-        ("GET", format!("/api/v1/assets/{asset}/signed-url")),
-    ] {
-        let answer = api.send(request(method, &path, &[("x-api-key", "beta-key")], Body::empty())).await;
-        answer.refused(404, "not_found");
+    let job = api.admitted(&image()).await;
+    api.store.keep_asset(asset_of(&job.parse().unwrap(), "acme", "image/png"));
+    let asset = AssetId::of(&job.parse().unwrap(), 0).to_string();
+    let made = async |path: &str, body: serde_json::Value| {
+        let made = api.post(path, &body).await;
+        assert_eq!(made.status, 201, "{}", made.json);
+        made.json["data"]["id"].as_str().unwrap().to_owned()
+    };
+    let body = json!({"name": "main", "type": "fal", "value": "good-key"});
+    let credential = made("/api/v1/credentials", body).await;
+    let key = made("/api/v1/api-keys", json!({"name": "ci", "scopes": ["admin"]})).await;
+    for (method, route) in BY_ID {
+        let id = match route.split('/').nth(3) {
+            Some("media") => &job,
+            Some("assets") => &asset,
+            Some("credentials") => &credential,
+            _ => &key,
+        };
+        let path = route.replace("{id}", id);
+        let body = match path.ends_with("/resolve") {
+            true => json!({"decision": "give_up"}),
+            false => json!({"name": "mine"}),
+        };
+        let headers = [("x-api-key", "beta-key"), ("content-type", "application/json")];
+        let asked = request(method, &path, &headers, Body::from(body.to_string()));
+        let (status, _, _) = api.raw(asked).await;
+        assert_eq!(status, 404, "{method} {path}");
     }
-    let list =
-        api.send(request("GET", "/api/v1/media/jobs", &[("x-api-key", "beta-key")], Body::empty())).await;
-    assert_eq!((&list.json["data"], &list.json["meta"]["total"]), (&json!([]), &json!(0)));
+    for path in ["/api/v1/media/jobs", "/api/v1/assets", "/api/v1/credentials", "/api/v1/api-keys"] {
+        let list = api.send(request("GET", path, &[("x-api-key", "beta-key")], Body::empty())).await;
+        assert_eq!((&list.json["data"], &list.json["meta"]["total"]), (&json!([]), &json!(0)), "{path}");
+        assert_eq!(api.get(path).await.json["meta"]["total"], 1, "{path}");
+    }
     assert!(!api.store.jobs()[0].state.is_terminal());
 }

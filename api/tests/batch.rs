@@ -129,9 +129,9 @@ async fn a_wrong_envelope_is_refused_as_a_whole() {
 async fn five_hundred_are_taken_and_eight_times_the_longest_request() {
     let settings = ApiSettings { body_limit_bytes: 16 * 1024, ..ApiSettings::default() };
     let api = Api::with(MemoryTelemetry::default(), settings);
-    let body = json!({"jobs": vec![image(); 500]});
+    let body = json!({"jobs": vec![image(); 1000]});
     assert!(body.to_string().len() > 16 * 1024);
-    assert_eq!(counts(&api.post(BATCH, &body).await), (500, 0, 0));
+    assert_eq!(counts(&api.post(BATCH, &body).await), (1000, 0, 0));
     let mut padded = image();
     padded["metadata"] = json!({"padding": "x".repeat(14_000)});
     let answer = api.post(BATCH, &json!({"jobs": vec![padded; 10]})).await;
@@ -173,4 +173,18 @@ async fn a_store_that_takes_nothing_refuses_the_whole_and_one_that_takes_some_te
     assert_eq!(results[3]["error"]["code"], "unavailable");
     assert!(!answer.json.to_string().contains("redis.secret"));
     assert_eq!(api.store.jobs().len(), 2);
+}
+
+#[tokio::test]
+async fn a_batch_that_is_all_or_nothing_is_refused_whole_with_every_problem() {
+    let api = Api::default();
+    let mut wrong = image();
+    wrong["config"] = json!({"seeds": 1});
+    let body = json!({"jobs": [image(), wrong, {"operation": "tts"}, image()], "all_or_nothing": true});
+    let answer = api.post(BATCH, &body).await;
+    answer.refused(400, "bad_request");
+    assert_eq!(answer.fields(), ["jobs[1].config.seeds", "jobs[2].provider"]);
+    assert!(api.store.jobs().is_empty());
+    let body = json!({"jobs": [image(), image()], "all_or_nothing": true});
+    assert_eq!(counts(&api.post(BATCH, &body).await), (2, 0, 0));
 }

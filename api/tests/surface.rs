@@ -176,3 +176,30 @@ async fn spans_are_named_by_route_and_not_by_path() {
         .collect();
     assert_eq!(names, ["GET /api/v1/media/jobs/{id}", "_OTHER unmatched"]);
 }
+
+#[tokio::test]
+async fn no_answer_may_be_kept_framed_or_guessed_at() {
+    let api = Api::default();
+    for path in [JOBS, "/nothing", "/healthz"] {
+        let headers = api.get(path).await.headers;
+        assert_eq!(headers["x-content-type-options"], "nosniff", "{path}");
+        assert_eq!(headers["cache-control"], "no-store", "{path}");
+        assert!(headers["content-security-policy"].to_str().unwrap().contains("frame-ancestors 'none'"));
+        assert!(headers.keys().all(|name| !name.as_str().starts_with("access-control-")), "{path}");
+    }
+}
+
+#[tokio::test]
+async fn a_request_has_the_name_that_its_caller_gave_or_that_of_its_trace() {
+    let api = Api::default();
+    let asked = async |id: Option<&str>| {
+        let mut headers = vec![("x-api-key", "acme-key")];
+        headers.extend(id.map(|id| ("x-request-id", id)));
+        api.send(request("GET", JOBS, &headers, Body::empty())).await.headers
+    };
+    assert_eq!(asked(Some("order-17:2")).await["x-request-id"], "order-17:2");
+    for id in [None, Some(""), Some("a b"), Some(&*"x".repeat(129))] {
+        let headers = asked(id).await;
+        assert_eq!(headers["x-request-id"], headers["x-trace-id"], "{id:?}");
+    }
+}

@@ -79,6 +79,24 @@ def test_a_credential_of_each_provider_is_checked(client, kind):
         client.credentials.delete(made["id"])
 
 
+def test_assets_are_listed_read_fetched_and_deleted(client):
+    job = call("POST", "/api/v1/media/jobs", {"operation": "image_gen", "provider": "fal", "prompt": "a fox"})["data"]
+    job = call("GET", f"/api/v1/media/jobs/{job['id']}?wait=20")["data"]
+    asset = client.assets.get(job["asset_ids"][0])
+    assert (asset.type, asset.provider, asset.mime_type) == ("image", "fal", job["assets"][0]["mime_type"])
+    assert asset.file_size > 100 and asset.storage_path.startswith("demo/")
+    listed = client.assets.list(type="image", provider="fal", limit=5)
+    assert asset.id == listed.data[0].id and listed.meta.total >= 1
+    assert client.assets.list(type="video", provider="fal").data == []
+    signed = client.assets.get_signed_url(asset.id)
+    with urllib.request.urlopen(signed.url, timeout=20) as answer:
+        assert len(answer.read()) == asset.file_size
+    client.assets.delete(asset.id)
+    with pytest.raises(promptrails.NotFoundError):
+        client.assets.get(asset.id)
+    assert asset.id not in [one.id for one in client.assets.list(limit=50).data]
+
+
 def test_errors_are_those_of_the_sdk(client):
     with pytest.raises(promptrails.NotFoundError):
         client.credentials.get("0ujtsYcgvSTl8PAuAdqWYSMnLOv")

@@ -4,7 +4,7 @@ use atelier_domain::Timestamp;
 use atelier_domain::ids::WorkspaceId;
 use atelier_domain::job::Job;
 use atelier_domain::ports::{Admission, NewJob};
-use atelier_domain::request::{FieldError, ParsedRequest, parse_batch};
+use atelier_domain::request::{BatchRequest, FieldError, ParsedRequest, parse_batch};
 use axum::extract::State;
 use axum::response::{IntoResponse as _, Response};
 use axum::{Extension, Json};
@@ -22,6 +22,8 @@ use crate::wire::{self, JobView};
 
 /// Requests that wait for the stores at the same time, for the assets they name and the files they bring.
 const READ_AT_ONCE: usize = 32;
+/// Problems that are told of a batch that is all or nothing.
+const PROBLEMS_LIMIT: usize = 50;
 
 /// What became of the requests.
 #[derive(Debug, Default, Serialize)]
@@ -44,8 +46,8 @@ enum Outcome<'a> {
     Error(ErrorBody),
 }
 
-/// 200 with one outcome for each request. Refused as a whole are only a wrong envelope, and a batch of which the store
-/// takes nothing.
+/// 200 with one outcome for each request. Refused as a whole are only a wrong envelope, a batch of which the store takes
+/// nothing, and one that is all or nothing and has a request that is wrong.
 pub(super) async fn create(
     State(state): State<ApiState>,
     Caller(workspace): Caller,
@@ -61,13 +63,15 @@ pub(super) async fn create(
         );
         return Err(ApiError::fields(&[problem]));
     }
-    let requests = parse_batch(value).map_err(|problems| ApiError::fields(&problems))?;
+    let BatchRequest { jobs: requests, is_all_or_nothing } =
+        parse_batch(value).map_err(|problems| ApiError::fields(&problems))?;
     let now = state.now()?;
     let read: Vec<Result<ParsedRequest, ApiError>> = futures::stream::iter(requests.into_iter().enumerate())
         .map(|(place, request)| read_one(&state, &workspace, place, request, now))
         .buffered(READ_AT_ONCE)
         .collect()
         .await;
+    let read = if is_all_or_nothing { all_of(read)? } else { read };
     let (mut new, mut spans) = (Vec::with_capacity(read.len()), Vec::with_capacity(read.len()));
     let mut refusals = Vec::with_capacity(read.len());
     for request in read {
@@ -114,6 +118,24 @@ impl<'a> Batch<'a> {
         self.refused += 1;
         self.results.push(Outcome::Error(refusal.into_body()));
     }
+}
+
+/// All requests, or the problems of all that are wrong. The store may still fail in between: then the outcomes say which
+/// jobs there are.
+fn all_of(
+    read: Vec<Result<ParsedRequest, ApiError>>,
+) -> Result<Vec<Result<ParsedRequest, ApiError>>, ApiError> {
+    let mut problems = Vec::new();
+    let mut parsed = Vec::with_capacity(read.len());
+    for request in read {
+        match request {
+            Ok(request) => parsed.push(Ok(request)),
+            Err(ApiError::Invalid { problems: found }) => problems.extend(found),
+            Err(other) => return Err(other),
+        }
+    }
+    problems.truncate(PROBLEMS_LIMIT);
+    if problems.is_empty() { Ok(parsed) } else { Err(ApiError::fields(&problems)) }
 }
 
 /// One outcome a job; none for a job that the store did not take. An error when it took nothing at all.

@@ -36,7 +36,7 @@ use problem::Problems;
 
 pub use access::{NewApiKey, parse_new_key};
 pub use attachment::Attachment;
-pub use batch::{BATCH_LIMIT, parse_batch};
+pub use batch::{BATCH_LIMIT, BatchRequest, parse_batch};
 pub use cancellation::{Cancellation, parse_cancellation};
 pub use credential::{
     CredentialChange, NewCredential, check_credential, parse_credential_change, parse_new_credential,
