@@ -102,7 +102,7 @@ async fn a_wrong_envelope_is_refused_as_a_whole() {
     let api = Api::default();
     for (body, field) in [
         (json!({"jobs": []}), "jobs"),
-        (json!({"jobs": vec![image(); 501]}), "jobs"),
+        (json!({"jobs": vec![image(); 1001]}), "jobs"),
         (json!({"jobs": [image()], "job": 1}), "job"),
         (json!([image()]), "body"),
         (image(), "jobs"),
