@@ -9,7 +9,7 @@ use atelier_domain::catalogue::CatalogueSettings;
 use atelier_domain::foreign::Exceptions;
 use atelier_domain::policy::Policy;
 use atelier_domain::ports::{AssetManifests, AssetRecords, Telemetry, TimeSource as _};
-use atelier_providers::{ProviderKeyCheck, ProviderSettings, Registry};
+use atelier_providers::{ProviderSettings, Registry};
 use atelier_redis_store::{
     Redis, RedisAssetBook, RedisCostBook, RedisDocuments, RedisJobEvents, RedisJobStore, RedisPauses,
     RedisSpool, RedisStoreSettings, preflight,
@@ -83,6 +83,7 @@ pub async fn run(
     let stop = shutdown.token();
     let end = CancellationToken::new();
     let (jobs, listening) = RedisJobStore::start(redis.clone(), end.clone());
+    let registry = Registry::new(&settings.providers, Exceptions::default())?;
     let documents = Arc::new(RedisDocuments::new(redis.clone()));
     let vault = Arc::new(Vault::new(&settings.vault));
     let (events, telling) = RedisJobEvents::start(redis.clone(), end.clone());
@@ -102,8 +103,8 @@ pub async fn run(
         telemetry,
         catalogue: Arc::new(settings.catalogue.load()?),
         callbacks: settings.callbacks.addresses(),
-        judge: Arc::new(Registry::new(&settings.providers, Exceptions::default())?),
-        key_check: Arc::new(ProviderKeyCheck::new(&settings.providers)?),
+        key_check: Arc::new(registry.key_check()),
+        judge: Arc::new(registry),
         documents: documents.clone(),
         sealing: vault.clone(),
         spool: Arc::new(RedisSpool::new(redis.clone(), end.clone())),

@@ -32,7 +32,7 @@ use crate::exchange::{Body, Expects, Header, HttpReply, HttpRequest, Reply};
 use crate::luma;
 use crate::message::finished_word;
 use crate::pika::PikaMode;
-use crate::settings::{ProviderSettings, SetupError};
+use crate::settings::ProviderSettings;
 use crate::transport::Transport;
 use crate::wire::{Endpoint, key_header};
 
@@ -49,11 +49,9 @@ pub struct ProviderKeyCheck {
 }
 
 impl ProviderKeyCheck {
-    /// Asks the providers of these settings; opens no connection. The process must have installed rustls' crypto
-    /// provider before.
-    pub fn new(settings: &ProviderSettings) -> Result<Self, SetupError> {
-        let transport = Transport::new(&settings.transport)?;
-        Ok(Self { settings: settings.clone(), transport })
+    /// Asks the providers of these settings.
+    pub(crate) fn new(settings: ProviderSettings, transport: Transport) -> Self {
+        Self { settings, transport }
     }
 
     async fn ask(&self, request: HttpRequest, peer: &'static str, key: &ProviderKey) -> KeyVerdict {

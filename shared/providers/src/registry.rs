@@ -13,6 +13,7 @@ use atelier_domain::ports::{
 
 use crate::client::{Client, Judge};
 use crate::guarded::Guarded;
+use crate::key_check::ProviderKeyCheck;
 use crate::lookup::SystemLookup;
 use crate::settings::{ProviderSettings, SetupError};
 use crate::transport::Transport;
@@ -23,6 +24,7 @@ use crate::wires::{WireUse, with_wire};
 /// a client of its own for each would only read the root certificates eight times.
 pub struct Registry {
     clients: BTreeMap<Provider, Box<dyn Called>>,
+    key_check: ProviderKeyCheck,
 }
 
 /// A provider that is called, and that calls.
@@ -42,7 +44,13 @@ impl Registry {
             let parts = ClientParts { endpoint, transport: transport.clone(), foreign: Arc::clone(&foreign) };
             (provider, with_wire(provider, settings, parts))
         });
-        Ok(Self { clients: clients.collect() })
+        let clients = clients.collect();
+        Ok(Self { clients, key_check: ProviderKeyCheck::new(settings.clone(), transport) })
+    }
+
+    /// Asks the same providers about keys, over the same HTTP client.
+    pub fn key_check(&self) -> ProviderKeyCheck {
+        self.key_check.clone()
     }
 }
 
