@@ -133,6 +133,17 @@ pub(super) fn new_job(
     trace: &RequestTrace,
     now: Timestamp,
 ) -> (NewJob, Span) {
+    let (span, trace) = new_trace(state, trace);
+    let ParsedRequest { spec, cost, warnings, idempotency_key, fingerprint, .. } = parsed;
+    let id = state.jobs.new_job_id(&workspace, idempotency_key.as_deref());
+    let mut job = Job::admitted(id, workspace, spec, cost, trace, now);
+    job.body.warnings = warnings;
+    let idempotency = idempotency_key.map(|key| Idempotency { key, fingerprint });
+    (NewJob { job, idempotency }, span)
+}
+
+/// The PRODUCER span of a new job, and the trace that the job carries on.
+pub(super) fn new_trace(state: &ApiState, trace: &RequestTrace) -> (Span, JobTrace) {
     let span = state.telemetry.send(Step::Submit);
     let trace = JobTrace {
         producer: state.telemetry.context_of(&span).unwrap_or(trace.context),
@@ -140,12 +151,7 @@ pub(super) fn new_job(
         media_span_id: state.telemetry.fresh_span_id(),
         scheduled_by: None,
     };
-    let ParsedRequest { spec, cost, warnings, idempotency_key, fingerprint, .. } = parsed;
-    let id = state.jobs.new_job_id(&workspace, idempotency_key.as_deref());
-    let mut job = Job::admitted(id, workspace, spec, cost, trace, now);
-    job.body.warnings = warnings;
-    let idempotency = idempotency_key.map(|key| Idempotency { key, fingerprint });
-    (NewJob { job, idempotency }, span)
+    (span, trace)
 }
 
 /// The line in the log for a new job.

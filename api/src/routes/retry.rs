@@ -2,10 +2,8 @@
 
 use atelier_domain::ids::JobId;
 use atelier_domain::job::Job;
-use atelier_domain::operation::Step;
 use atelier_domain::ports::{Admission, Idempotency, NewJob};
 use atelier_domain::state::State as JobState;
-use atelier_domain::trace::JobTrace;
 use axum::extract::State;
 use axum::response::{IntoResponse as _, Response};
 use axum::{Extension, Json};
@@ -17,7 +15,7 @@ use tracing::Instrument as _;
 use crate::error::ApiError;
 use crate::extract::{Caller, PathId};
 use crate::observe::RequestTrace;
-use crate::routes::jobs::tell_admitted;
+use crate::routes::jobs::{new_trace, tell_admitted};
 use crate::state::ApiState;
 use crate::wire;
 
@@ -80,13 +78,7 @@ pub(super) async fn admit_again(
     first: &Job,
     trace: &RequestTrace,
 ) -> Result<Again, ApiError> {
-    let span = state.telemetry.send(Step::Submit);
-    let trace = JobTrace {
-        producer: state.telemetry.context_of(&span).unwrap_or(trace.context),
-        tracestate: trace.tracestate.clone(),
-        media_span_id: state.telemetry.fresh_span_id(),
-        scheduled_by: None,
-    };
+    let (span, trace) = new_trace(state, trace);
     let workspace = &first.body.workspace_id;
     // No caller can use this key: theirs are printable.
     let idempotency = Idempotency { key: format!("\u{1}replay of {}", first.id), fingerprint: [0; 16] };

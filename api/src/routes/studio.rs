@@ -12,6 +12,7 @@ use axum::response::{IntoResponse as _, Response};
 use axum::{Extension, Json};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
+use tracing::Instrument as _;
 
 use crate::error::ApiError;
 use crate::extract::{Caller, JobBody, StudioQuery};
@@ -53,7 +54,7 @@ pub(super) async fn generate(
     let parsed = jobs::read(&state, &workspace, JobBody { value, files }, None, now).await?;
     let (new, span) = jobs::new_job(&state, workspace.clone(), parsed, &trace, now);
     let job = new.job.clone();
-    state.jobs.admit(new).await?;
+    state.jobs.admit(new).instrument(span.clone()).await?;
     jobs::tell_admitted(&job, &span);
     let wait = match job.media_kind() {
         MediaKind::Speech | MediaKind::Image => state.settings.max_wait(),
