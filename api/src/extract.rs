@@ -12,7 +12,7 @@ mod list;
 mod query;
 mod upload;
 
-pub(crate) use assets::{AssetQuery, SignedUrlQuery, cursor_of};
+pub(crate) use assets::{AssetQuery, SignedUrlQuery};
 pub use attached::RawFile;
 pub(crate) use attached::take_inline;
 pub use body::read_body_pieces;

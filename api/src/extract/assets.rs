@@ -4,8 +4,9 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use atelier_domain::ids::JobId;
+use atelier_domain::listing::NoListPlace;
 use atelier_domain::operation::{AssetKind, Operation, Provider};
-use atelier_domain::ports::{AssetFilter, AssetPlace, AssetsFrom};
+use atelier_domain::ports::{AssetFilter, AssetsFrom};
 use atelier_domain::request::FieldError;
 use axum::extract::FromRequestParts;
 use http::request::Parts;
@@ -66,9 +67,9 @@ impl FromRequestParts<ApiState> for AssetQuery {
                 "job_id" => filter.job = word(&name, &text, job, &mut problems),
                 // No asset has one yet.
                 "execution_id" | "agent_id" => is_void = true,
-                "cursor" => match place_of(&text) {
-                    Some(place) => cursor = Some(place),
-                    None => problems.push(FieldError::new(
+                "cursor" => match text.parse() {
+                    Ok(place) => cursor = Some(place),
+                    Err(NoListPlace) => problems.push(FieldError::new(
                         "cursor",
                         format!("is `{}`", short(&text)),
                         "the `next_cursor` of a list, as it is",
@@ -116,15 +117,6 @@ fn narrow<T: PartialEq>(filter: &mut Option<T>, value: T) -> bool {
     }
 }
 
-/// A place as callers carry it. What stands in it is no promise.
-pub(crate) fn cursor_of(place: &AssetPlace) -> String {
-    place.to_string()
-}
-
-fn place_of(cursor: &str) -> Option<AssetPlace> {
-    cursor.parse().ok()
-}
-
 /// How long a signed URL is to be good.
 pub(crate) struct SignedUrlQuery(pub Duration);
 
@@ -154,21 +146,20 @@ impl FromRequestParts<ApiState> for SignedUrlQuery {
 #[cfg(test)]
 mod tests {
     use atelier_domain::ids::AssetId;
+    use atelier_domain::ports::AssetPlace;
     use base64::Engine as _;
     use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-
-    use super::*;
 
     #[test]
     fn a_cursor_is_the_place_it_was_made_of() {
         let place = AssetPlace { order: 1_795_000_000_123, id: AssetId::new() };
-        let cursor = cursor_of(&place);
+        let cursor = place.to_string();
         assert!(cursor.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_')));
-        assert_eq!(place_of(&cursor), Some(place));
+        assert_eq!(cursor.parse(), Ok(place));
         for text in
             ["x", "", "YTEu", "%%%", &URL_SAFE_NO_PAD.encode("a1.x.y"), &URL_SAFE_NO_PAD.encode("a2.1.x")]
         {
-            assert_eq!(place_of(text), None, "{text}");
+            assert!(text.parse::<AssetPlace>().is_err(), "{text}");
         }
     }
 }

@@ -8,7 +8,6 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use super::time;
-use crate::extract::cursor_of;
 
 /// An asset. One fact has several names, because the published clients and their documentation differ. Every key is always
 /// there: what is not known, such as the provider of a file that the caller uploaded, is null.
@@ -123,7 +122,7 @@ pub(crate) fn assets<'a>(
             limit,
             pages,
             total_pages: pages,
-            next_cursor: page.next.as_ref().map(cursor_of),
+            next_cursor: page.next.as_ref().map(ToString::to_string),
         },
     }
 }
