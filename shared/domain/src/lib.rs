@@ -24,6 +24,8 @@ pub mod pause;
 pub mod policy;
 pub mod ports;
 pub mod request;
+#[cfg(test)]
+mod samples;
 pub mod seal;
 pub mod secret;
 pub mod state;

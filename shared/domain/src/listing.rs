@@ -160,35 +160,15 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::job::JobSpec;
     use crate::money::Cost;
-    use crate::operation::{OnUnknownOutcome, Priority};
-    use crate::trace::{JobTrace, TraceParent};
+    use crate::samples;
 
     fn job() -> Job {
         let now: Timestamp = "2026-11-25T10:00:00Z".parse().unwrap();
-        let spec = JobSpec {
-            operation: Operation::VideoGen,
-            provider: Provider::Runway,
-            model: "gen4.5".to_owned(),
-            prompt: None,
-            input: None,
-            files: BTreeMap::new(),
-            config: serde_json::Map::new(),
-            credential_id: None,
-            priority: Priority::Normal,
-            run_at: None,
-            start_deadline: now,
-            metadata: json!({"order": 17, "team": "blue", "vip": true, "tags": ["a"]})
-                .as_object()
-                .cloned()
-                .unwrap(),
-            capture_prompt: true,
-            on_unknown_outcome: OnUnknownOutcome::Fail,
-        };
-        let producer = TraceParent { trace_id: 1, span_id: 2, is_sampled: false };
-        let trace = JobTrace { producer, tracestate: None, media_span_id: 3, scheduled_by: None };
-        Job::admitted(JobId::new(), "acme".parse().unwrap(), spec, Cost::unknown(), trace, now)
+        let mut job = samples::admitted(Cost::unknown(), now);
+        let metadata = json!({"order": 17, "team": "blue", "vip": true, "tags": ["a"]});
+        job.body.spec.metadata = metadata.as_object().cloned().unwrap();
+        job
     }
 
     #[test]

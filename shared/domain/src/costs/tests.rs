@@ -1,11 +1,9 @@
 use super::*;
-use crate::ids::JobId;
-use crate::job::{JobSpec, RemoteOperation};
+use crate::job::RemoteOperation;
 use crate::money::{Cost, MicroUsd, PriceUnit, ReportedCost, UnitPrice};
-use crate::operation::{OnUnknownOutcome, Priority};
 use crate::policy::Policy;
+use crate::samples;
 use crate::state::Event;
-use crate::trace::{JobTrace, TraceParent};
 
 const ESTIMATE: u64 = 250_000;
 
@@ -14,25 +12,7 @@ fn now() -> Timestamp {
 }
 
 fn job(cost: Cost) -> Job {
-    let spec = JobSpec {
-        operation: Operation::VideoGen,
-        provider: Provider::Runway,
-        model: "gen4.5".to_owned(),
-        prompt: None,
-        input: None,
-        files: BTreeMap::new(),
-        config: serde_json::Map::new(),
-        credential_id: None,
-        priority: Priority::Normal,
-        run_at: None,
-        start_deadline: now() + std::time::Duration::from_secs(3600),
-        metadata: serde_json::Map::new(),
-        capture_prompt: true,
-        on_unknown_outcome: OnUnknownOutcome::Fail,
-    };
-    let producer = TraceParent { trace_id: 1, span_id: 2, is_sampled: true };
-    let trace = JobTrace { producer, tracestate: None, media_span_id: 3, scheduled_by: None };
-    Job::admitted(JobId::new(), "acme".parse().unwrap(), spec, cost, trace, now())
+    samples::admitted(cost, now())
 }
 
 fn priced() -> Job {

@@ -4,36 +4,17 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::*;
-use crate::job::{JobSpec, Output, RemoteOperation};
-use crate::operation::{OnUnknownOutcome, Operation, Priority, Provider};
+use crate::job::{Output, RemoteOperation};
 use crate::policy::{Decision, Policy};
 use crate::ports::Checked;
-use crate::trace::{JobTrace, TraceParent};
+use crate::samples;
 
 fn at(seconds: u64) -> Timestamp {
     "2026-11-25T10:00:00Z".parse::<Timestamp>().unwrap() + Duration::from_secs(seconds)
 }
 
 fn queued() -> Job {
-    let spec = JobSpec {
-        operation: Operation::VideoGen,
-        provider: Provider::Runway,
-        model: "gen4.5".to_owned(),
-        prompt: None,
-        input: None,
-        files: BTreeMap::new(),
-        config: serde_json::Map::new(),
-        credential_id: None,
-        priority: Priority::Normal,
-        run_at: None,
-        start_deadline: at(3600),
-        metadata: serde_json::Map::new(),
-        capture_prompt: true,
-        on_unknown_outcome: OnUnknownOutcome::Fail,
-    };
-    let producer = TraceParent { trace_id: 1, span_id: 2, is_sampled: true };
-    let trace = JobTrace { producer, tracestate: None, media_span_id: 3, scheduled_by: None };
-    Job::admitted(JobId::new(), "acme".parse().unwrap(), spec, Cost::unknown(), trace, at(0))
+    samples::admitted(Cost::unknown(), at(0))
 }
 
 /// A claim, as the store makes it.
