@@ -11,7 +11,7 @@ use atelier_domain::request::FieldError;
 use axum::extract::FromRequestParts;
 use http::request::Parts;
 
-use super::query::{DEFAULT_LIMIT, MAX_LIMIT, clamped, pairs, short, unknown, word};
+use super::query::{DEFAULT_LIMIT, page_limit, page_number, pairs, short, unknown, word};
 use crate::error::ApiError;
 use crate::state::ApiState;
 
@@ -49,8 +49,8 @@ impl FromRequestParts<ApiState> for AssetQuery {
         let mut problems = Vec::new();
         for (name, text) in pairs(parts)? {
             match name.as_str() {
-                "page" => page = Some(clamped(&text, 1, u32::MAX).unwrap_or(1)),
-                "limit" => limit = clamped(&text, 1, MAX_LIMIT).unwrap_or(DEFAULT_LIMIT),
+                "page" => page = Some(page_number(&text)),
+                "limit" => limit = page_limit(&text),
                 // An empty filter is how forms say "all".
                 known if text.is_empty() && NAMES.contains(&known) => {}
                 "type" | "media_type" => match word(&name, &text, sort, &mut problems) {

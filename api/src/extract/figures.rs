@@ -10,7 +10,7 @@ use axum::extract::FromRequestParts;
 use http::request::Parts;
 
 use super::costs;
-use super::query::{DEFAULT_LIMIT, MAX_LIMIT, clamped, pairs, short, unknown, word};
+use super::query::{DEFAULT_LIMIT, clamped, page_limit, page_number, pairs, short, unknown, word};
 use crate::error::ApiError;
 use crate::state::ApiState;
 
@@ -45,8 +45,8 @@ impl FromRequestParts<ApiState> for StudioQuery {
         let mut problems = Vec::new();
         for (name, text) in pairs(parts)? {
             match name.as_str() {
-                "page" => query.page = clamped(&text, 1, u32::MAX).unwrap_or(1),
-                "limit" => query.limit = clamped(&text, 1, MAX_LIMIT).unwrap_or(DEFAULT_LIMIT),
+                "page" => query.page = page_number(&text),
+                "limit" => query.limit = page_limit(&text),
                 "provider" | "media_type" | "is_active" if text.is_empty() => {}
                 "provider" => query.provider = word(&name, &text, Provider::from_str, &mut problems),
                 "is_active" => query.is_active = word(&name, &text, flag, &mut problems),

@@ -10,7 +10,7 @@ use atelier_domain::state::State;
 use axum::extract::FromRequestParts;
 use http::request::Parts;
 
-use super::query::{DEFAULT_LIMIT, MAX_LIMIT, clamped, pairs, short, unknown, word};
+use super::query::{DEFAULT_LIMIT, page_limit, page_number, pairs, short, unknown, word};
 use crate::error::ApiError;
 use crate::state::ApiState;
 
@@ -60,8 +60,8 @@ fn read(pairs: &[(String, String)]) -> Result<ListQuery, Vec<FieldError>> {
     let mut problems = Vec::new();
     for (name, text) in pairs {
         match name.as_str() {
-            "page" => filter.page = clamped(text, 1, u32::MAX).unwrap_or(1),
-            "limit" => filter.limit = clamped(text, 1, MAX_LIMIT).unwrap_or(DEFAULT_LIMIT),
+            "page" => filter.page = page_number(text),
+            "limit" => filter.limit = page_limit(text),
             // An empty one is the beginning: so a caller says that it will go on by cursors.
             "cursor" if text.is_empty() => by = By::Cursor(None),
             "cursor" => match text.parse() {

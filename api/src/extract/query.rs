@@ -12,7 +12,7 @@ use crate::error::ApiError;
 use crate::state::ApiState;
 
 pub(super) const DEFAULT_LIMIT: u32 = 20;
-pub(super) const MAX_LIMIT: u32 = 100;
+const MAX_LIMIT: u32 = 100;
 
 /// Which models to list.
 #[derive(Default)]
@@ -57,8 +57,8 @@ impl FromRequestParts<ApiState> for PageQuery {
         let mut problems = Vec::new();
         for (name, text) in pairs(parts)? {
             match name.as_str() {
-                "page" => query.page = clamped(&text, 1, u32::MAX).unwrap_or(1),
-                "limit" => query.limit = clamped(&text, 1, MAX_LIMIT).unwrap_or(DEFAULT_LIMIT),
+                "page" => query.page = page_number(&text),
+                "limit" => query.limit = page_limit(&text),
                 _ => problems.push(unknown(&name, &["page", "limit"])),
             }
         }
@@ -100,6 +100,16 @@ pub(super) fn pairs(parts: &Parts) -> Result<Vec<(String, String)>, ApiError> {
     Query::<Vec<(String, String)>>::try_from_uri(&parts.uri)
         .map(|Query(pairs)| pairs)
         .map_err(|_| ApiError::bad_request("the query string cannot be read"))
+}
+
+/// Which page is asked for; the first where the text is none.
+pub(super) fn page_number(text: &str) -> u32 {
+    clamped(text, 1, u32::MAX).unwrap_or(1)
+}
+
+/// How many a page has; the usual number where the text is none.
+pub(super) fn page_limit(text: &str) -> u32 {
+    clamped(text, 1, MAX_LIMIT).unwrap_or(DEFAULT_LIMIT)
 }
 
 /// A number within the range. `None` for what is no whole number at all.
